@@ -1,0 +1,39 @@
+"""A case: one point of a sweep, and the name it goes by everywhere."""
+
+from dataclasses import dataclass, replace
+
+VERSIONS = ("v3", "v4")
+
+
+@dataclass(frozen=True, order=True)
+class Case:
+    """One way of running one vocoder on one input shape.
+
+    Attributes:
+        version: Vocoder, ``"v3"`` or ``"v4"``.
+        backend: Name of a registered backend.
+        precision: Name from :mod:`bench.precision`.
+        batch: Mels in one inference.
+        frames: Mel frames of each.
+        options: Backend options as sorted ``(name, value)`` pairs; empty for the backend's defaults.
+
+    >>> Case("v3", "tensorrt", "fp16", batch=4, frames=468).id
+    'v3-tensorrt-fp16-b4-t468'
+    """
+
+    version: str
+    backend: str
+    precision: str
+    batch: int
+    frames: int
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The pytest id, the key in files and the row label."""
+        name = f"{self.version}-{self.backend}-{self.precision}-b{self.batch}-t{self.frames}"
+        return "-".join([name, *(f"{key}={value}" for key, value in self.options)])
+
+    def baseline(self, precision: str) -> "Case":
+        """The eager case of the same shape that this one is compared with."""
+        return replace(self, backend="eager", precision=precision, options=())

@@ -1,0 +1,414 @@
+"""Records: the outcome of every case, one JSON object a line, and the only thing reports read.
+
+A results directory holds ``records.jsonl``. A line is written as its case ends and reaches the disk before
+the next case starts, so a run that dies keeps what it measured. A last line that was cut off is left out on
+reading. Fields that this version does not know are ignored; a newer :data:`SCHEMA_VERSION` is refused.
+
+The fields are those of :class:`Record` and the dataclasses it holds; units are part of their names. A value
+that was not measured is ``null``, never 0. Changes that a reader must know about raise the version:
+
+====== ==================================
+schema change
+====== ==================================
+1      first
+====== ==================================
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import cattrs
+import pandas as pd
+
+from bench.case import Case
+from bench.errors import InputError
+
+SCHEMA_VERSION = 1
+FILE_NAME = "records.jsonl"
+
+
+class Status(StrEnum):
+    """How a case ended. Every status but ``OK`` comes with a reason."""
+
+    OK = "ok"
+    UNAVAILABLE = "unavailable"  # the backend cannot run on this machine
+    UNSUPPORTED = "unsupported"  # the backend runs here, but not this case
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    WRONG_OUTPUT = "wrong_output"  # another precision, a fallback, a non-finite or misshapen result
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Which weights ran.
+
+    Attributes:
+        synthetic: True when no checkpoint was given and the weights were made from ``seed``.
+        name: Text to show beside every figure, such as ``"synthetic weights (seed 0)"``.
+        sha256: Digest over all names, shapes and values after folding weight norm.
+        parameters: Number of parameters.
+        seed: Seed of synthetic weights.
+    """
+
+    synthetic: bool
+    name: str
+    sha256: str
+    parameters: int
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Durations of one inference, inputs already on the device, warmed up for this shape.
+
+    Attributes:
+        clock: ``"cuda-event"`` (time on the GPU's stream) or ``"wall"`` (host clock, on a CPU).
+        samples_ms: Every round's duration by ``clock``, in order.
+        host_samples_ms: The same rounds from call to synchronised return, by the host's clock.
+        median_ms: Median of ``samples_ms``; the figure to quote.
+        mad_ms: Median absolute deviation from the median, unscaled.
+        ci95_low_ms, ci95_high_ms: 95 % interval of the median from order statistics; None under 6 rounds.
+        p90_ms, p99_ms: Percentiles; None under 64 and 662 rounds.
+        mean_ms, min_ms, max_ms: Of ``samples_ms``.
+        host_median_ms: Median of ``host_samples_ms``.
+        rounds: Number of samples.
+        stop_reason: ``"stable"``, ``"time_limit"`` or ``"max_rounds"``.
+        first_call_ms: Host time of the first call at this shape, after ``prepare``.
+        warmup_rounds: Untimed calls before the first sample, the first call included.
+        warmup_s: Their host time.
+    """
+
+    clock: str
+    samples_ms: tuple[float, ...]
+    host_samples_ms: tuple[float, ...]
+    median_ms: float
+    mad_ms: float
+    ci95_low_ms: float | None
+    ci95_high_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    mean_ms: float
+    min_ms: float
+    max_ms: float
+    host_median_ms: float
+    rounds: int
+    stop_reason: str
+    first_call_ms: float
+    warmup_rounds: int
+    warmup_s: float
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Work per second.
+
+    Attributes:
+        inferences_per_s: Calls per second; a call vocodes the whole batch.
+        audio_s_per_s: Seconds of audio per second, summed over the batch.
+        real_time_factor: Median seconds of compute per second of audio produced; under 1 is real time.
+        rounds: Calls counted.
+        method: ``"back-to-back"`` (one synchronisation at the end) or ``"rounds"`` (the timed rounds).
+    """
+
+    inferences_per_s: float
+    audio_s_per_s: float
+    real_time_factor: float
+    rounds: int
+    method: str
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """Ratio of median times, baseline over case, from rounds that were run in turn.
+
+    Attributes:
+        baseline: Id of the eager case it is measured against.
+        ratio: Baseline median over this case's median; over 1 is faster than the baseline.
+        ci95_low, ci95_high: 95 % bootstrap interval over rounds; None under 6 rounds.
+        baseline_median_ms: The baseline's median in the same rounds.
+        baseline_samples_ms: Its durations, one for each of the case's rounds.
+    """
+
+    baseline: str
+    ratio: float
+    ci95_low: float | None
+    ci95_high: float | None
+    baseline_median_ms: float
+    baseline_samples_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory while only this case's model was loaded, before any baseline.
+
+    Attributes:
+        allocated_peak_bytes: Peak of torch's CUDA allocator, model included; None on a CPU.
+        reserved_peak_bytes: Peak that the allocator held; None on a CPU.
+        model_bytes: Bytes of the allocator after preparing, before the first inference; None on a CPU.
+        process_gpu_bytes: GPU memory of this process by NVML after the inferences, context included.
+        device_delta_bytes: Growth of the whole GPU's used memory since before preparing, by NVML.
+        rss_peak_bytes: Peak resident set of the process during the inferences.
+        rss_delta_bytes: That peak over the resident set before preparing.
+    """
+
+    allocated_peak_bytes: int | None
+    reserved_peak_bytes: int | None
+    model_bytes: int | None
+    process_gpu_bytes: int | None
+    device_delta_bytes: int | None
+    rss_peak_bytes: int | None
+    rss_delta_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Build:
+    """What it cost to get a runner.
+
+    Attributes:
+        seconds: From a float32 vocoder on the CPU to a callable on the device.
+        engine_bytes: Size of the serialised engine or module, where there is one.
+        details: Backend's own facts (layer counts, exporter, builder options), JSON values only.
+    """
+
+    seconds: float
+    engine_bytes: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EffectivePrecision:
+    """What was in effect while the case ran, read back or probed, not assumed.
+
+    Attributes:
+        weights: Data types of the parameters that ran, such as ``"float16"``, comma-separated.
+        compute: Data types that the convolutions worked in.
+        output: Data type of the waveform.
+        tf32_convolution, tf32_matmul: Whether TF32 rounding was allowed; None where the device has none.
+        tf32_observed: Whether a probe convolution showed TF32 rounding; None off CUDA.
+        autocast: Autocast's data type, or None.
+        evidence: How ``compute`` was found.
+    """
+
+    weights: str
+    compute: str
+    output: str
+    tf32_convolution: bool | None
+    tf32_matmul: bool | None
+    tf32_observed: bool | None
+    autocast: str | None
+    evidence: str
+
+
+@dataclass(frozen=True)
+class GpuState:
+    """The GPU during the timed rounds, sampled between rounds by NVML.
+
+    Attributes:
+        sm_clock_median_mhz, sm_clock_min_mhz, memory_clock_mhz: Clocks.
+        temperature_max_c, power_mean_w: Temperature and power draw.
+        throttle_reasons: Names of the throttle reasons seen, without idle.
+        readings: Number of readings.
+    """
+
+    sm_clock_median_mhz: int | None
+    sm_clock_min_mhz: int | None
+    memory_clock_mhz: int | None
+    temperature_max_c: int | None
+    power_mean_w: float | None
+    throttle_reasons: tuple[str, ...]
+    readings: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """One outcome of one case.
+
+    Attributes:
+        run_id: Names the results directory.
+        kind: ``"speed"`` or ``"quality"``: which suite asked.
+        case: What was run.
+        status: How it ended.
+        reason: Why, in one sentence; empty when ``ok``.
+        device: ``"cpu"`` or ``"cuda:N"``.
+        recorded_at: UTC time, ISO 8601.
+        seed: Seed of synthetic weights and of every bootstrap.
+        audio: Name and digest of the speech that the mels come from.
+        environment: From :func:`bench.environment.capture`.
+        fidelity: Fields of :class:`bench.quality.Fidelity` and its verdict, for ``kind == "quality"``.
+        files: Files kept beside the records, by role, as paths relative to the run's directory.
+    """
+
+    run_id: str
+    kind: str
+    case: Case
+    status: Status
+    reason: str
+    device: str
+    recorded_at: str
+    seed: int
+    weights: Weights | None = None
+    audio: str | None = None
+    timing: Timing | None = None
+    throughput: Throughput | None = None
+    speedup_same_precision: Speedup | None = None
+    speedup_fp32: Speedup | None = None
+    memory: Memory | None = None
+    build: Build | None = None
+    precision: EffectivePrecision | None = None
+    gpu_state: GpuState | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    fidelity: dict[str, Any] | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def id(self) -> str:
+        """The case's id."""
+        return self.case.id
+
+
+_CONVERTER = cattrs.Converter()
+
+
+def dump_record(record: Record) -> str:
+    """One line of JSON without its newline; NaN and infinity are refused."""
+    return json.dumps(_CONVERTER.unstructure(record), allow_nan=False, separators=(",", ":"))
+
+
+def load_record(line: str) -> Record:
+    """Reads one line written by :func:`dump_record`.
+
+    Raises:
+        InputError: not JSON, a newer schema, or a required field is missing.
+    """
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"not a record: {error}") from error
+    if not isinstance(data, dict):
+        raise InputError("not a record: a JSON object is expected on every line")
+    version = data.get("schema_version")
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise InputError(
+            f"record schema {version} is not one this version reads (up to {SCHEMA_VERSION}); update the suite"
+        )
+    try:
+        return _CONVERTER.structure(data, Record)
+    except Exception as error:  # noqa: BLE001 - cattrs raises a group of whatever the fields raised
+        detail = "; ".join(cattrs.transform_error(error)[:3])
+        raise InputError(f"not a record: {detail}") from error
+
+
+def append_record(directory: Path, record: Record) -> None:
+    """Appends one record to ``directory/records.jsonl`` and waits until it is on disk.
+
+    A line that an earlier process left unfinished is closed first, so that it spoils no other.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / FILE_NAME).open("ab+") as file:
+        torn = False
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            torn = file.read(1) != b"\n"
+        file.write(b"\n" * torn + dump_record(record).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_records(path: str | Path) -> list[Record]:
+    """Reads a run.
+
+    Args:
+        path: A ``records.jsonl`` file or the directory that holds one.
+
+    Returns:
+        The records in the order they were written. Lines that were cut off are left out with a warning.
+
+    Raises:
+        InputError: no such file, or a complete line that is not a record.
+    """
+    file = Path(path)
+    file = file / FILE_NAME if file.is_dir() else file
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise InputError(f"cannot read records from {path}: {error.strerror}") from error
+    records = []
+    torn = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        if not _is_json(line):
+            torn.append(number)
+            continue
+        try:
+            records.append(load_record(line))
+        except InputError as error:
+            raise InputError(f"{file}, line {number}: {error}") from error
+    if torn and not records:
+        raise InputError(f"{file} holds no record; give a run's directory or its {FILE_NAME}")
+    for number in torn:
+        warnings.warn(f"{file}, line {number} was cut off and is left out", stacklevel=2)
+    return records
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def records_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row a record; nested fields joined with a dot (``timing.median_ms``), ``id`` as the index.
+
+    Every scalar field has its column, empty or not, so that a frame of failures has the same columns.
+    """
+    rows = [{"id": record.id, **_flatten(_CONVERTER.unstructure(record))} for record in records]
+    columns = ["id", *_columns(Record)]
+    extra = sorted({key for row in rows for key in row} - set(columns))
+    return pd.DataFrame(rows, columns=columns + extra).set_index("id")
+
+
+def _flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            flat.update(_flatten(item, f"{prefix}{key}."))
+        elif prefix or key not in _PARTS:
+            flat[prefix + key] = item
+    return flat
+
+
+_PARTS = {
+    "case": Case,
+    "weights": Weights,
+    "timing": Timing,
+    "throughput": Throughput,
+    "speedup_same_precision": Speedup,
+    "speedup_fp32": Speedup,
+    "memory": Memory,
+    "build": Build,
+    "precision": EffectivePrecision,
+    "gpu_state": GpuState,
+}
+_OPEN = {"environment", "fidelity", "files", "details"}  # free-form: columns only where there is a value
+
+
+def _columns(cls: type, prefix: str = "") -> list[str]:
+    assert is_dataclass(cls)  # noqa: S101 - narrows the type
+    names = []
+    for item in fields(cls):
+        if prefix == "" and item.name in _PARTS:
+            names += _columns(_PARTS[item.name], f"{item.name}.")
+        elif item.name not in _OPEN:
+            names.append(prefix + item.name)
+    return names
