@@ -10,4 +10,4 @@ class UnsupportedError(RuntimeError):
 
 
 class WrongOutputError(RuntimeError):
-    """What ran is not what the label says: another precision, a fallback, a non-finite or misshapen result."""
+    """What ran is not what the label says: another precision, a fallback, a bad shape or value."""

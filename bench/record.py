@@ -297,11 +297,12 @@ def load_record(line: str) -> Record:
     version = data.get("schema_version")
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise InputError(
-            f"record schema {version} is not one this version reads (up to {SCHEMA_VERSION}); update the suite"
+            f"record schema {version} is not one that this version reads (up to {SCHEMA_VERSION}); "
+            "update the suite"
         )
     try:
         return _CONVERTER.structure(data, Record)
-    except Exception as error:  # noqa: BLE001 - cattrs raises a group of whatever the fields raised
+    except Exception as error:
         detail = "; ".join(cattrs.transform_error(error)[:3])
         raise InputError(f"not a record: {detail}") from error
 
