@@ -1,0 +1,312 @@
+"""The seed guide's promises, each against one exactly named pair of cases."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from bench.record import Record, Status
+from reports.answer import distance, settings
+from reports.run import Group, Row, Run
+from reports.text import MINUS, TIMES, interval, number
+
+HELD, NOT_HELD, NOT_MEASURED = "held", "not held", "not measured"
+_RESAMPLES = 2000
+_MEMORY_FIELDS = (
+    ("process_gpu_bytes", "GPU memory of the process"),
+    ("device_delta_bytes", "growth of the GPU's used memory"),
+    ("rss_peak_bytes", "peak resident set of the process"),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One promise's figure.
+
+    Attributes:
+        value: In the promise's unit.
+        low, high: 95 % interval, or None where there is only one reading.
+        test, base: Ids of the two cases compared.
+        note: What else a reader must know.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    test: str
+    base: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the table of promises.
+
+    Attributes:
+        promise: Title of the promise.
+        key: Its key in ``settings.toml``.
+        unit: Unit of the figure, ``×`` or ``%``.
+        version, device, weights, backend, precision: Whose figure it is.
+        baseline: Which eager it is compared with, ``eager fp32`` or ``eager`` of the same precision.
+        fidelity: Verdict on the sound of the configuration.
+        promised_backend: Whether the guide's promise is about this backend.
+        measured: The figure; None where there is none.
+        verdict: ``held``, ``not held`` or ``not measured``.
+        reason: Why it was not measured, or what the verdict leans on.
+    """
+
+    promise: str
+    key: str
+    unit: str
+    version: str
+    device: str
+    weights: str
+    backend: str
+    precision: str
+    baseline: str
+    fidelity: str
+    promised_backend: bool
+    measured: Measured | None
+    verdict: str
+    reason: str
+
+    @property
+    def figure(self) -> str:
+        """The figure with its interval and unit; a reduction is written with its sign."""
+        if self.measured is None:
+            return ""
+        value, low, high = self.measured.value, self.measured.low, self.measured.high
+        if self.unit == TIMES:
+            return f"{interval(value, low, high, 3)} {TIMES}"
+        ends = "" if low is None or high is None else f" [{_signed(low)}, {_signed(high)}]"
+        return f"{_signed(value)}{ends} %"
+
+
+def _signed(reduction: float) -> str:
+    change = f"{-reduction:+.1f}"
+    return change.replace("-", MINUS) if float(change) else "0.0"
+
+
+def check_promises(run: Run) -> list[Check]:
+    """Every promise for every configuration but eager, and for those that could not be measured."""
+    checks: list[Check] = []
+    for group in run.groups:
+        names = {row.configuration: row for row in group.rows if row.case.backend != "eager"}
+        for name, row in names.items():
+            checks += _of_configuration(group, name, row.record)
+    timed = {(row.case.version, row.record.device, row.configuration) for row in run.rows if row.timed}
+    missing: dict[tuple[str, str, str], Row] = {}
+    for row in run.rows:
+        key = (row.case.version, row.record.device, row.configuration)
+        if row.record.kind == "speed" and row.case.backend != "eager" and key not in timed:
+            missing.setdefault(key, row)
+    checks += chain.from_iterable(_missing(row) for row in missing.values())
+    return sorted(
+        checks,
+        key=lambda check: (not check.promised_backend, check.version, check.verdict == NOT_MEASURED),
+    )
+
+
+def _baselines(precision: str) -> list[str]:
+    return ["fp32"] if precision == "fp32" else ["fp32", precision]
+
+
+def _of_configuration(group: Group, name: str, record: Record) -> Iterable[Check]:
+    mine = [row for row in group.rows if row.configuration == name]
+    for precision in _baselines(record.case.precision):
+        pair = _pair(group, mine, precision)
+        for promise in settings()["promise"]:
+            measured: Measured | str
+            if promise["key"] == "throughput":
+                measured = _throughput(group, mine, precision)
+            elif pair is None:
+                measured = f"eager {precision} was not timed at any of its shapes"
+            else:
+                measured = _MEASURES[promise["key"]](*pair, precision)
+            yield _check(promise, record, precision, (group.weights, group.gate(name).verdict), measured)
+
+
+def _pair(group: Group, mine: list[Row], precision: str) -> tuple[Row, Row] | None:
+    """The case nearest to the headline shape that eager was timed at too, and that eager case."""
+    eager = {row.case.id: row for row in group.rows if row.case.backend == "eager" and not row.case.options}
+    wanted = settings()["reference_frames"].get(group.version, 500)
+    both = [row for row in mine if row.case.baseline(precision).id in eager]
+    if not both:
+        return None
+    test = min(both, key=lambda row: (row.case.batch, distance(row.case.frames, wanted)))
+    return test, eager[test.case.baseline(precision).id]
+
+
+def _speed(test: Row, base: Row, precision: str) -> Measured | str:
+    record = test.record
+    for speedup in (record.speedup_fp32, record.speedup_same_precision):
+        if speedup is not None and speedup.baseline == base.case.id:
+            return Measured(
+                speedup.ratio,
+                speedup.ci95_low,
+                speedup.ci95_high,
+                test.case.id,
+                base.case.id,
+                "interleaved rounds",
+            )
+    return f"eager {precision} was not run in turn with it"
+
+
+def _latency(test: Row, base: Row, precision: str) -> Measured | str:  # noqa: ARG001 - one shape for all measures
+    ours, theirs = test.record.timing, base.record.timing
+    if ours is None or theirs is None or not ours.host_samples_ms or not theirs.host_samples_ms:
+        return "no durations by the host's clock"
+    value = 100 * (1 - ours.host_median_ms / theirs.host_median_ms)
+    low, high = _bootstrap_reduction(ours.host_samples_ms, theirs.host_samples_ms, test.record.seed)
+    return Measured(value, low, high, test.case.id, base.case.id, "host clock; not interleaved")
+
+
+def _memory(test: Row, base: Row, precision: str) -> Measured | str:  # noqa: ARG001 - one shape for all measures
+    ours, theirs = test.record.memory, base.record.memory
+    for name, words in _MEMORY_FIELDS:
+        mine, other = getattr(ours, name, None), getattr(theirs, name, None)
+        if mine is not None and other:
+            return Measured(100 * (1 - mine / other), None, None, test.case.id, base.case.id, words)
+    return "no memory figure that both cases have"
+
+
+def _throughput(group: Group, mine: list[Row], precision: str) -> Measured | str:
+    base = [row for row in group.rows if row.configuration == f"eager {precision}" and row.record.throughput]
+    test = [row for row in mine if row.record.throughput]
+    if not base or not test:
+        return f"no throughput of {'this configuration' if base else f'eager {precision}'}"
+    best, other = max(test, key=_audio_s_per_s), max(base, key=_audio_s_per_s)
+    low = high = None
+    note = "one figure each, no interval"
+    methods = {row.record.throughput.method for row in (best, other) if row.record.throughput}
+    if methods == {"rounds"} and best.record.timing and other.record.timing:
+        scale = _audio_s(best) / _audio_s(other)
+        low, high = _bootstrap_ratio_of_means(
+            other.record.timing.samples_ms, best.record.timing.samples_ms, scale, best.record.seed
+        )
+        note = "rounds of each, not interleaved"
+    ratio = _audio_s_per_s(best) / _audio_s_per_s(other)
+    return Measured(ratio, low, high, best.case.id, other.case.id, note)
+
+
+_MEASURES = {"speed": _speed, "latency": _latency, "memory": _memory}
+
+
+def _audio_s_per_s(row: Row) -> float:
+    return row.record.throughput.audio_s_per_s if row.record.throughput else 0.0
+
+
+def _audio_s(row: Row) -> float:
+    throughput = row.record.throughput
+    return throughput.audio_s_per_s / throughput.inferences_per_s if throughput else 0.0
+
+
+def _resample(samples: tuple[float, ...], rng: np.random.Generator) -> np.ndarray:
+    values = np.asarray(samples)
+    return values[rng.integers(len(values), size=(_RESAMPLES, len(values)))]
+
+
+def _bootstrap_reduction(
+    ours: tuple[float, ...], theirs: tuple[float, ...], seed: int
+) -> tuple[float, float] | tuple[None, None]:
+    """95 % percentile-bootstrap interval of the reduction of the median, in percent; None under 6 samples."""
+    if min(len(ours), len(theirs)) < 6:
+        return None, None
+    rng = np.random.default_rng(seed)
+    ratios = np.median(_resample(ours, rng), axis=1) / np.median(_resample(theirs, rng), axis=1)
+    low, high = np.percentile(100 * (1 - ratios), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _bootstrap_ratio_of_means(
+    base: tuple[float, ...], test: tuple[float, ...], scale: float, seed: int
+) -> tuple[float, float] | tuple[None, None]:
+    """95 % percentile-bootstrap interval of ``scale * mean(base) / mean(test)``; None under 6 samples."""
+    if min(len(base), len(test)) < 6:
+        return None, None
+    rng = np.random.default_rng(seed)
+    ratios = scale * _resample(base, rng).mean(axis=1) / _resample(test, rng).mean(axis=1)
+    low, high = np.percentile(ratios, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _check(
+    promise: dict[str, object],
+    record: Record,
+    precision: str,
+    identity: tuple[str, str],
+    measured: Measured | str,
+) -> Check:
+    verdict, reason = NOT_MEASURED, str(measured)
+    if isinstance(measured, Measured):
+        verdict, reason = _judge(measured, float(str(promise["low"])), float(str(promise["high"])))
+    options = [f"{key}={value}" for key, value in record.case.options]
+    backend = " ".join([record.case.backend, *options])
+    return Check(
+        promise=str(promise["title"]),
+        key=str(promise["key"]),
+        unit=str(promise["unit"]),
+        version=record.case.version,
+        device=record.device,
+        weights=identity[0],
+        fidelity=identity[1],
+        backend=backend,
+        precision=record.case.precision,
+        baseline=f"eager {precision}",
+        promised_backend=backend.startswith(settings()["promised_backends"]),
+        measured=measured if isinstance(measured, Measured) else None,
+        verdict=verdict,
+        reason=reason,
+    )
+
+
+def _judge(measured: Measured, low: float, high: float) -> tuple[str, str]:
+    """Held only where the whole interval reaches the promise; a single reading is judged by its value."""
+    surely = measured.value if measured.low is None else measured.low
+    at_best = measured.value if measured.high is None else measured.high
+    if surely >= low:
+        beyond = f"; more than the promised {number(high, 2)}" if surely > high else ""
+        return HELD, measured.note + beyond
+    if at_best >= low:
+        return (
+            NOT_HELD,
+            f"{measured.note}; the interval reaches the promised {number(low, 2)}, not all of it does",
+        )
+    return NOT_HELD, measured.note
+
+
+def _missing(row: Row) -> Iterable[Check]:
+    weights = row.record.weights.name if row.record.weights else ""
+    status = row.record.status
+    reason = "no timing" if status is Status.OK else f"{status.value.replace('_', ' ')}: {row.record.reason}"
+    for precision in _baselines(row.case.precision):
+        for promise in settings()["promise"]:
+            yield _check(promise, row.record, precision, (weights, row.judgement.verdict), reason)
+
+
+def summary(checks: list[Check]) -> list[tuple[str, str, str]]:
+    """For every promise and version: title, version, and one sentence over the backends it was made for."""
+    lines = []
+    ours = [check for check in checks if check.promised_backend]
+    for promise in settings()["promise"]:
+        for version in sorted({check.version for check in checks}):
+            rows = [check for check in ours if check.key == promise["key"] and check.version == version]
+            lines.append((str(promise["title"]), version, _sentence(rows)))
+    return lines
+
+
+def _sentence(rows: list[Check]) -> str:
+    measured = [check for check in rows if check.measured]
+    if not measured:
+        reasons = sorted({check.reason for check in rows if check.reason})
+        return "not measured" + (f" ({reasons[0]})" if reasons else " (no TensorRT case in this run)")
+    held = sum(check.verdict == HELD for check in measured)
+    values = sorted(check.measured.value for check in measured if check.measured)
+    unit = measured[0].unit
+    ends = [
+        f"{number(value)} {TIMES}" if unit == TIMES else f"{_signed(value)} %"
+        for value in (values[0], values[-1])
+    ]
+    spread = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+    return f"held in {held} of {len(measured)} comparisons; measured {spread}"

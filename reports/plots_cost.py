@@ -1,0 +1,124 @@
+"""Figures of cost: memory, and what a build must be used to pay for itself."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.plots_speed import CONFIGURATIONS_SHOWN, Marks, headline, log_axes
+from reports.run import Group, Row
+from reports.style import MUTED, figure
+from reports.text import MIB, number
+
+_FIELDS = (
+    ("allocated_peak_bytes", "peak of torch's allocator"),
+    ("process_gpu_bytes", "GPU memory of the process"),
+    ("device_delta_bytes", "growth of the GPU's used memory"),
+    ("rss_peak_bytes", "peak resident set (host)"),
+)
+
+
+def memory(group: Group, marks: Marks) -> tuple[Figure, str] | str:
+    """Memory by allocator and by process at the headline shape."""
+    rows = [row for row in headline(group) if row.record.memory]
+    rows = sorted(rows, key=lambda row: row.configuration)[:CONFIGURATIONS_SHOWN]
+    panels = [item for item in _FIELDS if any(_field(row, item[0]) is not None for row in rows)]
+    if not panels:
+        return "Not drawn: no memory figure was recorded at the headline shape."
+    width = min(10.5, 1.6 + 3.0 * len(panels))
+    drawing, axes = figure(width, 1.0 + 0.26 * len(rows), 1, len(panels), sharey=True)
+    for panel, (name, title) in zip(axes, panels, strict=True):
+        _bars(panel, rows, [_in_mib(row, name) for row in rows], marks)
+        panel.set_title(title)
+        panel.set_xlabel("MiB")
+    axes[0].set_yticks(range(len(rows)), [row.configuration for row in rows])
+    axes[0].invert_yaxis()
+    case = rows[0].case
+    return drawing, (
+        f"Batch {case.batch}, {case.frames} frames, one reading each. The allocator does not see what CUDA or an "
+        "engine takes by itself; the process figures do."
+    )
+
+
+def _bars(panel: Axes, rows: list[Row], values: list[float | None], marks: Marks) -> None:
+    top = max(value for value in values if value is not None)
+    for line, (row, value) in enumerate(zip(rows, values, strict=True)):
+        if value is None:
+            panel.text(0, line, " not measured", va="center", fontsize=8, color=MUTED)
+            continue
+        panel.barh(line, value, height=0.62, color=marks[row.case.backend][0], alpha=0.85)
+        panel.text(value, line, f" {number(value)}", va="center", fontsize=8)
+    panel.set_xlim(0, top * 1.22)
+    panel.grid(visible=False, axis="y")
+
+
+def _field(row: Row, name: str) -> int | None:
+    return getattr(row.record.memory, name, None)
+
+
+def _in_mib(row: Row, name: str) -> float | None:
+    value = _field(row, name)
+    return None if value is None else value / MIB
+
+
+def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
+    """Build time of every configuration against the inferences after which it has paid for itself."""
+    rows = [row for row in headline(group) if row.case.backend != "eager" and row.record.build]
+    if not rows:
+        return "Not drawn: nothing but eager was built and timed at the headline shape."
+    points, never, at_once = [], [], []
+    for row in rows:
+        inferences = inferences_to_break_even(group, row)
+        if inferences is None:
+            never.append(row.configuration)
+        elif inferences <= 0:
+            at_once.append(row.configuration)
+        else:
+            points.append((row, inferences))
+    words = []
+    if never:
+        words.append(
+            f"Never, not being faster than its eager baseline or never run in turn with one: {_few(never)}."
+        )
+    if at_once:
+        words.append(f"At once, being built as fast as eager: {_few(at_once)}.")
+    if not points:
+        return "Not drawn: no build has a break-even. " + " ".join(words)
+    drawing, (axes,) = figure(8, 3.6)
+    for row, inferences in points:
+        colour, mark = marks[row.case.backend]
+        seconds = row.record.build.seconds if row.record.build else 0.0
+        axes.plot([seconds], [inferences], mark, color=colour, markersize=6)
+        if len(points) <= CONFIGURATIONS_SHOWN:
+            place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
+            axes.annotate(row.configuration, (seconds, inferences), **place)
+    axes.margins(x=0.3, y=0.2)
+    log_axes(axes, "both")
+    axes.set_xlabel("build time, s")
+    axes.set_ylabel("inferences to break even")
+    case = rows[0].case
+    caption = (
+        f"Batch {case.batch}, {case.frames} frames. Break-even is the build time beyond eager's, over the time that "
+        "one inference saves against eager of the same precision. Lower is better. "
+    )
+    return drawing, caption + " ".join(words)
+
+
+def inferences_to_break_even(group: Group, row: Row) -> float | None:
+    """Inferences after which building has cost less than it saved.
+
+    Returns:
+        Extra build time over saving per inference, against eager of the same precision where that was run in turn
+        and else against eager fp32; None where nothing is saved or the baseline is missing.
+    """
+    record = row.record
+    speedup = record.speedup_same_precision or record.speedup_fp32
+    if speedup is None or record.build is None or speedup.ratio <= 1:
+        return None
+    eager = next((other.record.build for other in group.rows if other.case.id == speedup.baseline), None)
+    extra_s = record.build.seconds - (eager.seconds if eager else 0.0)
+    saved_s = speedup.baseline_median_ms * (1 - 1 / speedup.ratio) / 1000
+    return extra_s / saved_s
+
+
+def _few(names: list[str]) -> str:
+    shown = ", ".join(names[:6])
+    return shown if len(names) <= 6 else f"{shown} and {len(names) - 6} more"

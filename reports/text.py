@@ -1,0 +1,63 @@
+"""Numbers and names as the report writes them."""
+
+from bench.case import Case
+
+MIB = 2**20
+TIMES = "\N{MULTIPLICATION SIGN}"
+MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A value with ``digits`` significant digits and no exponent; empty when it was not measured.
+
+    >>> number(0.01234), number(12.0), number(345678.0), number(None)
+    ('0.0123', '12.0', '345678', '')
+    """
+    if value is None:
+        return ""
+    if value != value or value in (float("inf"), float("-inf")):
+        return str(value)
+    if value == 0:
+        return "0"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:.0f}" if abs(value) >= 10**digits else f"{value:#.{digits}g}".rstrip(".")
+    if abs(value) < 1e-4:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:#.{digits}g}"
+
+
+def interval(value: float | None, low: float | None, high: float | None, digits: int = 4) -> str:
+    """A value and its interval, such as ``12.31 [12.28, 12.36]``; the value alone where there is none."""
+    if value is None:
+        return ""
+    if low is None or high is None:
+        return number(value, digits)
+    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+
+
+def mebibytes(value: int | None) -> str:
+    """Bytes as MiB without the unit; empty when they were not measured."""
+    return "" if value is None else number(value / MIB)
+
+
+def configuration(case: Case) -> str:
+    """A case without its shape: backend, precision and options, such as ``tensorrt fp16``.
+
+    >>> configuration(Case("v3", "tensorrt", "fp16", 4, 468, (("level", "5"),)))
+    'tensorrt fp16 level=5'
+    """
+    return " ".join([case.backend, case.precision, *(f"{key}={value}" for key, value in case.options)])
+
+
+def shape(case: Case) -> str:
+    """The shape of a case in words, such as ``batch 4, 468 frames``."""
+    return f"batch {case.batch}, {case.frames} frames"
+
+
+def count(items: int, one: str, many: str | None = None) -> str:
+    """A count with its noun in the right number.
+
+    >>> count(1, "case"), count(3, "case")
+    ('1 case', '3 cases')
+    """
+    return f"{items} {one if items == 1 else many or one + 's'}"
