@@ -13,6 +13,13 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="say what this machine can run and what to install")
     doctor.set_defaults(run=_doctor)
+
+    report = commands.add_parser("report", help="write a run's report: HTML, summary.md and cases.csv")
+    report.add_argument("run_path", metavar="RUN", help="results/<run>, or its records.jsonl")
+    report.add_argument("--baseline", metavar="RUN", help="also show what changed since this run")
+    report.add_argument("--out", metavar="FILE", help="the HTML file (default: report.html in the run)")
+    report.add_argument("--figures", metavar="DIR", help="also write every figure as an SVG file")
+    report.set_defaults(run=_report)
     return parser
 
 
@@ -22,6 +29,14 @@ def _doctor(_: argparse.Namespace) -> int:
     diagnosis = diagnose()
     print(diagnosis.text())
     return diagnosis.exit_code
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from reports.render import write_report
+
+    written = write_report(arguments.run_path, arguments.baseline, arguments.out, arguments.figures)
+    print(f"{written.html}\n{written.summary}\n{written.csv}")
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

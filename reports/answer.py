@@ -8,7 +8,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from bench.record import Speedup
 from reports.run import FAIL, NOT_JUDGED, REFERENCE, Group, Judgement, Row
+from reports.text import TIMES, interval, mebibytes, number, shape
 
 
 @cache
@@ -110,3 +112,69 @@ def _overlap(one: Row, other: Row) -> bool:
         return False
     low, high, other_low, other_high = (float(bound) for bound in bounds if bound is not None)
     return low <= other_high and other_low <= high
+
+
+def lead(group: Group, choices: list[Choice]) -> str:
+    """The group's answer in one or two sentences, from its first choice."""
+    if not choices:
+        return f"{group.name}: nothing was timed."
+    choice = choices[0]
+    row, judgement = choice.row, choice.judgement
+    what = f"{row.configuration} takes {latency(row)} at {shape(row.case)}{_compared(row)}"
+    if choice.within_tier and judgement.verdict == REFERENCE:
+        fitness = "It is the reference that every other sound is judged against."
+    elif choice.within_tier:
+        fitness = f"Its sound passes its fidelity tier ({judgement.reason})."
+    elif judgement.verdict == NOT_JUDGED:
+        fitness = "Its sound was not judged: judge it before shipping it."
+    else:
+        fitness = f"Its sound is not within its tier ({judgement.verdict}, {judgement.reason}): do not ship it as it is."
+    verb = "ship" if choice.within_tier else "fastest measured, not yet fit to ship:"
+    return f"{group.name}: {verb} {row.configuration}. {what}. {fitness}"
+
+
+def _compared(row: Row) -> str:
+    speedup = row.record.speedup_fp32
+    if speedup is None or row.configuration == "eager fp32":
+        return ""
+    return f", {interval(speedup.ratio, speedup.ci95_low, speedup.ci95_high, 3)} {TIMES} eager fp32's speed"
+
+
+def latency(row: Row) -> str:
+    """A row's median latency with its interval and unit."""
+    timing = row.record.timing
+    return f"{interval(timing.median_ms, timing.ci95_low_ms, timing.ci95_high_ms)} ms" if timing else ""
+
+
+def figures(choice: Choice) -> list[tuple[str, str]]:
+    """What there is to say of a chosen case: name and text, ``not measured`` where there is no figure."""
+    record = choice.row.record
+    throughput, memory, build = record.throughput, record.memory, record.build
+    lines = [
+        ("Latency, median", latency(choice.row)),
+        (
+            "Latency, p99",
+            f"{number(record.timing.p99_ms)} ms" if record.timing and record.timing.p99_ms else "",
+        ),
+        ("Speedup over eager fp32", _times(record.speedup_fp32)),
+        ("Speedup over eager, same precision", _times(record.speedup_same_precision)),
+        ("Real-time factor", number(throughput.real_time_factor) if throughput else ""),
+        ("Audio per second", f"{number(throughput.audio_s_per_s)} s" if throughput else ""),
+    ]
+    if record.device == "cpu":
+        lines.append(("Memory, peak resident set", _mib(memory.rss_peak_bytes if memory else None)))
+    else:
+        lines.append(("Memory, allocator's peak", _mib(memory.allocated_peak_bytes if memory else None)))
+        lines.append(("Memory, process on GPU", _mib(memory.process_gpu_bytes if memory else None)))
+    lines.append(("Build", f"{number(build.seconds)} s" if build else ""))
+    return [(name, text or "not measured") for name, text in lines]
+
+
+def _times(speedup: Speedup | None) -> str:
+    if speedup is None:
+        return ""
+    return f"{interval(speedup.ratio, speedup.ci95_low, speedup.ci95_high, 3)} {TIMES}"
+
+
+def _mib(value: int | None) -> str:
+    return f"{mebibytes(value)} MiB" if value is not None else ""

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from reports.plots_speed import CONFIGURATIONS_SHOWN, Marks, headline, log_axes
 from reports.run import Group, Row
-from reports.style import MUTED, figure
+from reports.style import MUTED, figure, name_point
 from reports.text import MIB, number
 
 _FIELDS = (
@@ -33,8 +33,8 @@ def memory(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     axes[0].invert_yaxis()
     case = rows[0].case
     return drawing, (
-        f"Batch {case.batch}, {case.frames} frames, one reading each. The allocator does not see what CUDA or an "
-        "engine takes by itself; the process figures do."
+        f"Batch {case.batch}, {case.frames} frames, one reading each. The allocator does not see what CUDA or "
+        "an engine takes by itself; the process figures do."
     )
 
 
@@ -75,9 +75,7 @@ def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
             points.append((row, inferences))
     words = []
     if never:
-        words.append(
-            f"Never, not being faster than its eager baseline or never run in turn with one: {_few(never)}."
-        )
+        words.append(f"Never (not faster than eager, or not run in turn with it): {_few(never)}.")
     if at_once:
         words.append(f"At once, being built as fast as eager: {_few(at_once)}.")
     if not points:
@@ -88,16 +86,15 @@ def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         seconds = row.record.build.seconds if row.record.build else 0.0
         axes.plot([seconds], [inferences], mark, color=colour, markersize=6)
         if len(points) <= CONFIGURATIONS_SHOWN:
-            place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
-            axes.annotate(row.configuration, (seconds, inferences), **place)
+            name_point(axes, row.configuration, seconds, inferences)
     axes.margins(x=0.3, y=0.2)
     log_axes(axes, "both")
     axes.set_xlabel("build time, s")
     axes.set_ylabel("inferences to break even")
     case = rows[0].case
     caption = (
-        f"Batch {case.batch}, {case.frames} frames. Break-even is the build time beyond eager's, over the time that "
-        "one inference saves against eager of the same precision. Lower is better. "
+        f"Batch {case.batch}, {case.frames} frames. Break-even is the build time beyond eager's, over the time "
+        "that one inference saves against eager of the same precision. Lower is better. "
     )
     return drawing, caption + " ".join(words)
 

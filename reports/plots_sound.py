@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from reports.plots_speed import CONFIGURATIONS_SHOWN, Marks, headline, log_axes
 from reports.run import FAIL, PASS, WARN, Group, Judgement, Row
-from reports.style import INK, MUTED, PAPER, figure
+from reports.style import MUTED, PAPER, figure, name_point
 
 _BAND = re.compile(r"lsd_(\d+)_(\d+)_khz")
 
@@ -37,16 +37,15 @@ def pareto(group: Group, marks: Marks) -> tuple[Figure, str] | str:
             words = row.configuration + (
                 f" ({judgement.verdict})" if judgement.verdict in (FAIL, WARN) else ""
             )
-            place = {"xytext": (7, 3), "textcoords": "offset points", "fontsize": 8}
-            axes.annotate(words, (snr_db, ratio), color=INK, **place)
+            name_point(axes, words, snr_db, ratio)
     axes.margins(x=0.25, y=0.15)
     log_axes(axes, "y")
     axes.set_xlabel("SNR against eager fp32, dB")
     axes.set_ylabel("speedup over eager fp32")
     case = points[0][0].case
     caption = (
-        f"Speed at batch {case.batch}, {case.frames} frames; SNR of the judged shape that decided. Filled marks pass "
-        "their tier, hollow ones warn or fail. The step joins the configurations that no other beats in both. "
+        f"Speed at batch {case.batch}, {case.frames} frames; SNR of the judged shape that decided. Filled marks "
+        "pass their tier, hollow ones warn or fail. The step joins the configurations that none beats in both. "
     )
     if without:
         caption += f"Left out, without an SNR or a speedup: {', '.join(without[:8])}"

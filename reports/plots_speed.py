@@ -1,8 +1,10 @@
 """Figures of time: against length, against batch, against eager, and as distributions."""
 
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
@@ -35,7 +37,7 @@ def length(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         upper, lower = axes[column], axes[column + len(precisions)]
         for series, dashes in _series(rows, precision):
             colour, mark = marks[series[0].case.backend]
-            style = {"color": colour, "marker": mark, "linestyle": dashes, "label": _label(series[0])}
+            style: Any = {"color": colour, "marker": mark, "linestyle": dashes, "label": _label(series[0])}
             frames = [row.case.frames for row in series]
             upper.plot(frames, [row.median_ms for row in series], **style)
             upper.vlines(frames, *_bounds(series), color=colour, linewidth=3, alpha=0.5)
@@ -133,8 +135,8 @@ def heat_map(group: Group, _: Marks) -> tuple[Figure, str] | str:
             " the table has all."
         )
     return drawing, (
-        "Ratio of medians, eager fp32 (TF32 off) over the configuration, from rounds run in turn; orange is slower "
-        f"than eager, purple faster, empty not measured. b is the batch, t the frames.{cut}"
+        "Ratio of medians, eager fp32 (TF32 off) over the configuration, from rounds run in turn; orange is "
+        f"slower than eager, purple faster, empty not measured. b is the batch, t the frames.{cut}"
     )
 
 
@@ -162,8 +164,8 @@ def distribution(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     axes.set_xlabel(f"latency, ms ({', '.join(clocks)})")
     case = rows[0].case
     return drawing, (
-        f"Batch {case.batch}, {case.frames} frames. Points are single rounds in the order they ran (at most "
-        f"{_POINTS_SHOWN} of them, evenly chosen), the band the middle half of all rounds, the tick the median."
+        f"Batch {case.batch}, {case.frames} frames. Points are single rounds (at most {_POINTS_SHOWN}, evenly "
+        "chosen), the band is the middle half of all rounds, the tick the median."
     )
 
 
@@ -181,7 +183,7 @@ def log_axes(axes: Axes, which: str) -> None:
 
 def legend(drawing: Figure, axes: list[Axes]) -> None:
     """One legend above all panels."""
-    found: dict[str, object] = {}
+    found: dict[str, Artist] = {}
     for panel in axes:
         handles, labels = panel.get_legend_handles_labels()
         for handle, label in zip(handles, labels, strict=True):

@@ -224,7 +224,7 @@ def _survey(file: Path, notices: list[str]) -> list[int]:
         )
     for version, times in sorted(older.items()):
         notices.append(
-            f"{count(times, 'record')} had the older schema {version} (this version writes {SCHEMA_VERSION}): "
+            f"{count(times, 'record')} had the older schema {version} (this version: {SCHEMA_VERSION}); "
             "fields added since are blank."
         )
     return numbers

@@ -1,8 +1,8 @@
-"""One visual language for every figure: colours, marks, and SVG that follows the page's light or dark colours.
+"""One visual language for every figure: colours, marks, and SVG that follows the page's light or dark mode.
 
-The palette is Okabe and Ito's (Color Universal Design, 2008), in the order that keeps neighbours apart. Eager, the
-baseline, is always drawn in the text's colour. A backend keeps its colour and its mark in every figure, so that
-no figure depends on colour alone.
+The palette is Okabe and Ito's (Color Universal Design, 2008), in an order that keeps neighbours apart. Eager,
+the baseline, is always drawn in the text's colour. A backend keeps its colour and its mark in every figure, so
+that no figure depends on colour alone.
 """
 
 import base64
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 from matplotlib import rc_context
@@ -28,7 +28,7 @@ _COLOUR = re.compile("|".join(_VARIABLES), re.IGNORECASE)
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
-_SETTINGS = {
+_SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
     "text.parse_math": False,
@@ -91,14 +91,14 @@ def to_svg(drawing: Figure, name: str, title: str, description: str) -> Markup:
         description: What a reader who cannot see the figure should know.
 
     Returns:
-        Markup with text as text, colours as CSS variables with the light colours as fallback, and no id but those
-        that are referred to.
+        Markup with text as text, colours as CSS variables that fall back to the light ones, and no id but
+        those that are referred to.
     """
     stream = io.StringIO()
     drawing.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    ElementTree.register_namespace("", _SVG)
-    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    root = ElementTree.fromstring(stream.getvalue())  # noqa: S314 - written two lines above
+    ET.register_namespace("", _SVG)
+    ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+    root = ET.fromstring(stream.getvalue())  # noqa: S314 - written two lines above
     for metadata in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(metadata)
     used = _referred(root)
@@ -111,13 +111,18 @@ def to_svg(drawing: Figure, name: str, title: str, description: str) -> Markup:
     root.set("aria-labelledby", f"{name}-title {name}-desc")
     root.set("style", f"max-width:{width * 1.4:.0f}px")
     for index, (tag, text) in enumerate((("title", title), ("desc", description))):
-        label = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{name}-{tag}"})
+        label = ET.Element(f"{{{_SVG}}}{tag}", {"id": f"{name}-{tag}"})
         label.text = text
         root.insert(index, label)
-    return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704 - ElementTree escapes text
+    return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704 - ElementTree escapes text
 
 
-def _referred(root: ElementTree.Element) -> set[str]:
+def name_point(axes: Axes, words: str, x: float, y: float) -> None:
+    """Writes a label to the right of a point."""
+    axes.annotate(words, (x, y), xytext=(7, 1), textcoords="offset points", va="center", fontsize=8)
+
+
+def _referred(root: ET.Element) -> set[str]:
     found = set()
     for element in root.iter():
         for value in element.attrib.values():
@@ -128,7 +133,7 @@ def _referred(root: ElementTree.Element) -> set[str]:
     return found
 
 
-def _rewrite(element: ElementTree.Element, name: str, used: set[str]) -> None:
+def _rewrite(element: ET.Element, name: str, used: set[str]) -> None:
     identity = element.attrib.pop("id", None)
     if identity in used:
         element.set("id", f"{name}-{identity}")
