@@ -1,0 +1,107 @@
+"""What a backend is, and the one registry of them.
+
+A backend is one file in this package with one class under :func:`register`. Nothing else names it: suites,
+sweeps, records and reports ask :func:`backends`.
+"""
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+import bench.backends
+from bench.case import Case
+from bench.errors import InputError
+from bench.precision import Precision
+from bench.record import Build, EffectivePrecision
+from bench.vocoders import Vocoder
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a backend is asked to prepare.
+
+    Attributes:
+        vocoder: float32, eval mode, on the CPU; shared by cases, so it must not be changed.
+        case: What to run.
+        precision: The case's precision.
+        mel: The case's input, float32 ``(batch, bands, frames)`` on ``device``.
+        device: Where to run.
+    """
+
+    vocoder: Vocoder
+    case: Case
+    precision: Precision
+    mel: Tensor
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A vocoder ready to run, and what it cost to get.
+
+    Attributes:
+        run: ``(batch, bands, frames)`` mel of ``dtype`` on the device to ``(batch, 1, samples)``. It may
+            return without waiting for the GPU, and may reuse its output's memory at the next call.
+        dtype: Data type of the mel that ``run`` takes.
+        build: Seconds and sizes; ``Build.seconds`` is filled in by the caller.
+        effective: Checks, by an untimed call, what precision is in effect; raises ``WrongOutputError``
+            when it is not the label's.
+    """
+
+    run: Callable[[Tensor], Tensor]
+    dtype: torch.dtype
+    build: Build
+    effective: Callable[[Tensor], EffectivePrecision]
+
+
+class Backend(ABC):
+    """One way of running a vocoder."""
+
+    name: str
+
+    @abstractmethod
+    def unavailable_reason(self, device: torch.device, /) -> str | None:
+        """Why this backend cannot run on ``device`` here, in one sentence; None when it can."""
+
+    @abstractmethod
+    def prepare(self, request: Request) -> Runner:
+        """Turns a vocoder into a runner.
+
+        Raises:
+            UnsupportedError: the backend runs here, but not this case.
+            WrongOutputError: what was built is not what the label says.
+        """
+
+
+_REGISTRY: dict[str, Backend] = {}
+
+
+def register(backend: type[Backend]) -> type[Backend]:
+    """Class decorator that adds a backend under its ``name``."""
+    _REGISTRY[backend.name] = backend()
+    return backend
+
+
+@cache
+def backends() -> dict[str, Backend]:
+    """Every backend by name, eager first because the others are compared with it."""
+    for module in pkgutil.iter_modules(bench.backends.__path__):
+        importlib.import_module(f"bench.backends.{module.name}")
+    return dict(sorted(_REGISTRY.items(), key=lambda item: (item[0] != "eager", item[0])))
+
+
+def find_backend(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in backends():
+        raise InputError(f"unknown backend {name!r}; choose from {', '.join(backends())}")
+    return backends()[name]

@@ -1,0 +1,1 @@
+"""Timing and weighing of runners."""

@@ -1,0 +1,193 @@
+"""The speed of one case: ``measure_case(case, settings) -> Record``.
+
+::
+
+    prepare the case     build seconds
+    one call             first call at this shape
+    precision            watched in an untimed call
+    warm up              until two calls agree
+    memory               peak over two calls, nothing else loaded
+    prepare baselines    eager at the same precision, eager fp32
+    rounds               case and baselines in turn, timed
+    back to back         calls without waiting in between: throughput
+"""
+
+import time
+
+import numpy as np
+import torch
+
+from bench.case import Case
+from bench.measure.clock import Clock, clock_for
+from bench.measure.gpu import GpuMonitor
+from bench.measure.memory import MemoryMeter
+from bench.measure.sampling import Contender, Samples, sample
+from bench.measure.statistics import (
+    P90_FLOOR,
+    P99_FLOOR,
+    median_deviation,
+    median_interval,
+    percentile,
+    ratio_interval,
+)
+from bench.record import Record, Speedup, Throughput, Timing
+from bench.settings import Settings
+from bench.workload import Prepared, active, check_waveform, load, outcome, prepare
+
+# Warm-up ends when two consecutive calls agree this well, after this many calls or this long.
+WARMUP_AGREEMENT = 0.1
+WARMUP_MIN_CALLS = 3
+WARMUP_MAX_CALLS = 20
+WARMUP_LIMIT_S = 5.0
+# Length of the back-to-back window on a GPU.
+WINDOW_S = 0.3
+WINDOW_MIN_CALLS = 5
+WINDOW_MAX_CALLS = 500
+
+
+def measure_case(case: Case, settings: Settings) -> Record:
+    """Measures one case.
+
+    Args:
+        case: What to run.
+        settings: Of the run; plain values, so that this can be called in a worker process.
+
+    Returns:
+        The case's record, whatever happened.
+
+    Raises:
+        InputError: the weights or the audio cannot be used.
+    """
+    return outcome(case, settings, "speed", lambda: _measure(case, settings))
+
+
+def _measure(case: Case, settings: Settings) -> dict[str, object]:
+    device = torch.device(settings.device)
+    spec = load(case.version, settings.weights, settings.seed)[0].spec
+    clock = clock_for(device)
+    monitor = GpuMonitor(device)
+    meter = MemoryMeter(device)
+    prepared = prepare(case, settings)
+    with active(case):
+        first_ms = clock.time_ms(prepared.call)[1]
+        check_waveform(prepared.call(), case, spec)
+        precision = prepared.runner.effective(prepared.mel)
+        calls, warmup_s = _warm_up(prepared, clock)
+        memory = meter.weigh(prepared.call)
+    cases = _contenders(case)
+    runners = [prepared, *(prepare(other, settings) for other in cases[1:])]
+    for other, runner in zip(cases[1:], runners[1:], strict=True):
+        with active(other):
+            _warm_up(runner, clock)
+    contenders = [_contender(c, r, clock) for c, r in zip(cases, runners, strict=True)]
+    samples, reason = sample(contenders, settings.stop, settings.seed, monitor.read)
+    monitor.read()
+    audio_s = case.batch * spec.audio_s(case.frames)
+    with active(case):
+        throughput = _throughput(prepared, clock, samples[0], audio_s)
+        check_waveform(prepared.call(), case, spec)
+    speedups = {
+        other.precision: _speedup(other, samples[0], theirs, settings.seed)
+        for other, theirs in zip(cases, samples, strict=True)
+        if other.backend == "eager"
+    }
+    return {
+        "timing": _timing(clock, samples[0], reason, first_ms, calls, warmup_s),
+        "throughput": throughput,
+        "speedup_same_precision": speedups[case.precision],
+        "speedup_fp32": speedups["fp32"],
+        "memory": memory,
+        "build": prepared.runner.build,
+        "precision": precision,
+        "gpu_state": monitor.summary(),
+    }
+
+
+def _contenders(case: Case) -> list[Case]:
+    """The case and its eager baselines, each once."""
+    wanted = [case, case.baseline(case.precision), case.baseline("fp32")]
+    return list(dict.fromkeys(wanted))
+
+
+def _contender(case: Case, prepared: Prepared, clock: Clock) -> Contender:
+    def once() -> tuple[float, float]:
+        with active(case):
+            return clock.time_ms(prepared.call)
+
+    return once
+
+
+def _warm_up(prepared: Prepared, clock: Clock) -> tuple[int, float]:
+    """Calls until two agree; returns the number of calls and their host seconds."""
+    started = time.perf_counter()
+    durations: list[float] = []
+    while len(durations) < WARMUP_MAX_CALLS:
+        durations.append(clock.time_ms(prepared.call)[0])
+        if len(durations) >= WARMUP_MIN_CALLS:
+            last, previous = durations[-1], durations[-2]
+            if abs(last - previous) <= WARMUP_AGREEMENT * previous:
+                break
+            if time.perf_counter() - started > WARMUP_LIMIT_S:
+                break
+    return len(durations), time.perf_counter() - started
+
+
+def _throughput(prepared: Prepared, clock: Clock, samples: Samples, audio_s: float) -> Throughput:
+    median_s = float(np.median(samples.device_ms)) / 1000
+    if clock.name == "wall":
+        rounds, elapsed_s, method = len(samples.host_ms), sum(samples.host_ms) / 1000, "rounds"
+    else:
+        rounds = int(np.clip(WINDOW_S / median_s, WINDOW_MIN_CALLS, WINDOW_MAX_CALLS))
+        method = "back-to-back"
+        clock.synchronize()
+        started = time.perf_counter()
+        for _ in range(rounds):
+            prepared.call()
+        clock.synchronize()
+        elapsed_s = time.perf_counter() - started
+    return Throughput(
+        inferences_per_s=rounds / elapsed_s,
+        audio_s_per_s=rounds * audio_s / elapsed_s,
+        real_time_factor=median_s / audio_s,
+        rounds=rounds,
+        method=method,
+    )
+
+
+def _speedup(baseline: Case, samples: Samples, theirs: Samples, seed: int) -> Speedup:
+    interval = ratio_interval(theirs.device_ms, samples.device_ms, seed)
+    return Speedup(
+        baseline=baseline.id,
+        ratio=float(np.median(theirs.device_ms) / np.median(samples.device_ms)),
+        ci95_low=interval[0] if interval else None,
+        ci95_high=interval[1] if interval else None,
+        baseline_median_ms=float(np.median(theirs.device_ms)),
+        baseline_samples_ms=theirs.device_ms,
+    )
+
+
+def _timing(
+    clock: Clock, samples: Samples, reason: str, first_ms: float, warmup_calls: int, warmup_s: float
+) -> Timing:
+    device = samples.device_ms
+    interval = median_interval(device)
+    return Timing(
+        clock=clock.name,
+        samples_ms=device,
+        host_samples_ms=samples.host_ms,
+        median_ms=float(np.median(device)),
+        mad_ms=median_deviation(device),
+        ci95_low_ms=interval[0] if interval else None,
+        ci95_high_ms=interval[1] if interval else None,
+        p90_ms=percentile(device, 90, P90_FLOOR),
+        p99_ms=percentile(device, 99, P99_FLOOR),
+        mean_ms=float(np.mean(device)),
+        min_ms=min(device),
+        max_ms=max(device),
+        host_median_ms=float(np.median(samples.host_ms)),
+        rounds=len(device),
+        stop_reason=reason,
+        first_call_ms=first_ms,
+        warmup_rounds=warmup_calls + 3,
+        warmup_s=warmup_s,
+    )

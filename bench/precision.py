@@ -1,0 +1,231 @@
+"""The numeric precisions of a sweep: what is set, and what was in effect.
+
+``fp32`` switches TF32 off everywhere, which PyTorch does not do by itself: its convolutions use TF32 on
+every NVIDIA GPU since Ampere. ``autocast`` keeps float32 weights and lets PyTorch choose per operation.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+# The profiler's own notes on starting and stopping; read when torch loads it.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+
+import torch
+from torch import Tensor
+
+from bench.errors import InputError, WrongOutputError
+from bench.record import EffectivePrecision
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One way of computing.
+
+    Attributes:
+        name: As in case ids.
+        dtype: Of weights, input and output.
+        tf32: Whether float32 convolutions and products may round their factors to TF32 (10-bit mantissa).
+        autocast: Whether PyTorch chooses the data type of every operation.
+    """
+
+    name: str
+    dtype: torch.dtype
+    tf32: bool = False
+    autocast: bool = False
+
+    @property
+    def compute(self) -> torch.dtype | None:
+        """The data type that every convolution works in; None where autocast chooses it by device."""
+        return None if self.autocast else self.dtype
+
+
+PRECISIONS = {
+    precision.name: precision
+    for precision in (
+        Precision("fp32", torch.float32),
+        Precision("tf32", torch.float32, tf32=True),
+        Precision("fp16", torch.float16),
+        Precision("bf16", torch.bfloat16),
+        Precision("autocast", torch.float32, autocast=True),
+    )
+}
+
+
+def find_precision(name: str) -> Precision:
+    """The precision of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in PRECISIONS:
+        raise InputError(f"unknown precision {name!r}; choose from {', '.join(PRECISIONS)}")
+    return PRECISIONS[name]
+
+
+def unsupported_reason(precision: Precision, device: torch.device) -> str | None:
+    """Why PyTorch cannot compute so on ``device``, in one sentence; None where it can."""
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        if major < 8 and (precision.tf32 or precision.dtype is torch.bfloat16):
+            return f"{precision.name} needs compute capability 8.0, this GPU has {major}.{minor}."
+    elif precision.tf32:
+        return "tf32 exists on NVIDIA GPUs only."
+    return None
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype:
+    """What autocast lowers convolutions to on ``device``, PyTorch's default for it."""
+    return torch.get_autocast_dtype(device.type)
+
+
+def _switches() -> Iterator[Any]:
+    """The places where PyTorch keeps a float32 precision, each with an attribute ``fp32_precision``."""
+    yield torch.backends.cuda.matmul
+    yield torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    yield torch.backends.cudnn.rnn  # type: ignore[attr-defined]
+    yield torch.backends.mkldnn.conv  # type: ignore[attr-defined]
+    yield torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+
+
+@contextmanager
+def flags(precision: Precision) -> Iterator[None]:
+    """Sets PyTorch's TF32 switches for ``precision``, on the GPU and on the CPU, and puts them back."""
+    with ExitStack() as stack:
+        for switch in _switches():
+            stack.callback(setattr, switch, "fp32_precision", switch.fp32_precision)
+            gpu = switch in (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+            switch.fp32_precision = "tf32" if precision.tf32 and gpu else "ieee"
+        yield
+
+
+@contextmanager
+def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Autocast for ``precision``; part of an inference, because it converts the weights at every call."""
+    if precision.autocast:
+        with torch.autocast(device.type, dtype=autocast_dtype(device)):
+            yield
+    else:
+        yield
+
+
+# How the profiler writes C++ types.
+_TYPES = {"float": "float32", "double": "float64", "c10::Half": "float16", "c10::BFloat16": "bfloat16"}
+
+
+def _convolutions(run: Callable[[], Tensor]) -> tuple[Tensor, list[tuple[str, str]]]:
+    """The output of ``run`` and the data types (input, weight) of each convolution that ran in it."""
+    with TemporaryDirectory() as directory:
+        trace = Path(directory) / "trace.json"
+        with torch.profiler.profile(
+            activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True
+        ) as profile:
+            output = run()
+        profile.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    types = [
+        event["args"]["Input type"][:2]
+        for event in events
+        if event.get("name") == "aten::_convolution" and "Input type" in event.get("args", {})
+    ]
+    return output, [(_TYPES.get(mel, mel), _TYPES.get(weight, weight)) for mel, weight in types]
+
+
+def observe(
+    run: Callable[[Tensor], Tensor], mel: Tensor, precision: Precision, weights: str | None = None
+) -> EffectivePrecision:
+    """Runs once under PyTorch's profiler to see what its convolutions work in, and reads the switches back.
+
+    Call it as the timed rounds call ``run``: under :func:`flags` and ``torch.inference_mode``.
+
+    Args:
+        run: The runner's call, in PyTorch (eager or TorchScript).
+        mel: Its input.
+        precision: What the label says.
+        weights: Data types of the stored weights, where the convolutions see converted ones.
+
+    Raises:
+        WrongOutputError: the convolutions worked in another data type, or with another TF32 setting.
+    """
+    output, types = _convolutions(lambda: run(mel))
+    compute = ", ".join(sorted({dtype for pair in types for dtype in pair}))
+    device = mel.device
+    expected = _name(precision.compute or autocast_dtype(device))
+    if compute != expected:
+        raise WrongOutputError(
+            f"labelled {precision.name}, but the convolutions ran in {compute or 'nothing'}."
+        )
+    return _effective(
+        precision,
+        device,
+        weights=weights or ", ".join(sorted({weight for _, weight in types})),
+        compute=compute,
+        output=_name(output.dtype),
+        evidence=f"{len(types)} convolutions seen by PyTorch's profiler",
+    )
+
+
+def report_engine(
+    precision: Precision,
+    device: torch.device,
+    *,
+    weights: str,
+    compute: str,
+    output: torch.dtype,
+    evidence: str,
+) -> EffectivePrecision:
+    """The effective precision of an engine outside PyTorch, from the engine's own account of itself."""
+    return _effective(
+        precision,
+        device,
+        weights=weights,
+        compute=compute,
+        output=_name(output),
+        evidence=evidence,
+        probe=False,
+    )
+
+
+def _effective(
+    precision: Precision,
+    device: torch.device,
+    *,
+    weights: str,
+    compute: str,
+    output: str,
+    evidence: str,
+    probe: bool = True,
+) -> EffectivePrecision:
+    cuda = device.type == "cuda"
+    observed = tf32_rounding(device) if cuda and probe else None
+    if observed and not precision.tf32:
+        raise WrongOutputError(f"labelled {precision.name}, but a float32 convolution rounded to TF32.")
+    switch = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    return EffectivePrecision(
+        weights=weights,
+        compute=compute,
+        output=output,
+        tf32_convolution=(switch == "tf32" if probe else precision.tf32) if cuda else None,
+        tf32_matmul=(torch.backends.cuda.matmul.fp32_precision == "tf32" if probe else precision.tf32)
+        if cuda
+        else None,
+        tf32_observed=observed,
+        autocast=_name(autocast_dtype(device)) if precision.autocast else None,
+        evidence=evidence,
+    )
+
+
+def tf32_rounding(device: torch.device) -> bool:
+    """Whether a float32 convolution on ``device`` loses the 13th bit, which TF32 does not have."""
+    x = torch.full((1, 64, 1024), 1 + 2.0**-13, device=device)
+    identity = torch.eye(64, device=device).unsqueeze(-1)
+    return bool((torch.nn.functional.conv1d(x, identity) != x).any())
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

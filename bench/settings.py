@@ -1,0 +1,36 @@
+"""What all cases of a run share: plain, picklable values, so that a case can run in another process."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.measure.sampling import StopRule
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a run.
+
+    Attributes:
+        run_id: Name of the run.
+        results: Directory that holds ``run_id``'s own.
+        device: ``"cpu"`` or ``"cuda:N"``.
+        weights: Checkpoint paths; empty for synthetic weights. Each version takes the first that holds it.
+        seed: Of synthetic weights, of the order within rounds and of every bootstrap.
+        audio: Speech that the inputs are made of; None for the clip that the project carries.
+        threads: CPU threads of PyTorch.
+        stop: When a case has been sampled enough.
+    """
+
+    run_id: str
+    results: str = "results"
+    device: str = "cpu"
+    weights: tuple[str, ...] = ()
+    seed: int = 0
+    audio: str | None = None
+    threads: int = 1
+    stop: StopRule = field(default_factory=StopRule)
+
+    @property
+    def directory(self) -> Path:
+        """Where the run's records and files go."""
+        return Path(self.results) / self.run_id

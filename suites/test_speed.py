@@ -1,0 +1,13 @@
+"""How fast is every way of running a vocoder, and what memory does it take?"""
+
+from collections.abc import Callable
+
+from bench.case import Case
+from bench.measure.speed import measure_case
+from bench.record import Record
+from bench.settings import Settings
+
+
+def test_speed(case: Case, settings: Settings, conclude_speed: Callable[[Record], None]) -> None:
+    """The case runs as its label says; its durations go to the record and to pytest-benchmark's table."""
+    conclude_speed(measure_case(case, settings))
