@@ -1,6 +1,7 @@
 """The wiring between pytest, pytest-benchmark and bench; nothing else."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -247,13 +248,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if not file.is_file():
         return
     records = read_records(file)
-    counts = {
-        status: sum(r.status == status for r in records)
-        for status in dict.fromkeys(r.status for r in records)
-    }
+    counts = Counter(record.status for record in records)
+    weights = dict.fromkeys(record.weights.name for record in records if record.weights)
     terminalreporter.section("records")
     terminalreporter.write_line(", ".join(f"{count} {status}" for status, count in counts.items()))
-    terminalreporter.write_line(
-        f"weights: {'; '.join(dict.fromkeys(r.weights.name for r in records if r.weights))}"
-    )
+    terminalreporter.write_line(f"weights: {'; '.join(weights)}")
     terminalreporter.write_line(str(file))

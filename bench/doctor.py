@@ -121,9 +121,7 @@ def gather() -> Facts:
     return Facts(
         torch=torch.__version__,
         torch_cuda=torch.version.cuda,
-        gpus=tuple((gpu.name, f"{gpu.major}.{gpu.minor}") for gpu in gpus)
-        if torch.cuda.is_available()
-        else (),
+        gpus=tuple((gpu.name, f"{gpu.major}.{gpu.minor}") for gpu in gpus) if torch.cuda.is_available() else (),
         driver=ask("nvmlSystemGetDriverVersion"),
         driver_cuda=cuda_version,
         torch_tensorrt=distribution_version("torch-tensorrt"),
@@ -160,9 +158,7 @@ def _gpu(facts: Facts) -> list[Finding]:
     findings = []
     if facts.driver is None:
         findings.append(
-            Finding(
-                "bad", "no NVIDIA driver answers", "install an NVIDIA driver, or use a machine with a GPU"
-            )
+            Finding("bad", "no NVIDIA driver answers", "install an NVIDIA driver, or use a machine with a GPU")
         )
     else:
         findings.append(Finding("ok", f"NVIDIA driver {facts.driver}, CUDA up to {facts.driver_cuda}"))
@@ -221,9 +217,7 @@ def _tensorrt(facts: Facts) -> list[Finding]:
     numbers = _numbers(facts.tensorrt)
     fits = release.tensorrt_from <= numbers < release.tensorrt_below
     if facts.torch_tensorrt is not None and not fits:
-        text = (
-            f"TensorRT {facts.tensorrt} does not fit torch-tensorrt {facts.torch_tensorrt} (>={low}, <{high})"
-        )
+        text = f"TensorRT {facts.tensorrt} does not fit torch-tensorrt {facts.torch_tensorrt} (>={low}, <{high})"
         findings.append(Finding("bad", text, wanted))
     elif numbers < OLDEST_NATIVE:
         findings.append(Finding("bad", f"TensorRT {facts.tensorrt} is older than 8.6", wanted))

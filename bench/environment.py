@@ -75,8 +75,7 @@ def capture(device: torch.device) -> dict[str, Any]:
             "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
             "inputs": "on the device, the same in every round (caches are warm)",
             "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
-            "pytorch_alloc_conf": os.environ.get("PYTORCH_ALLOC_CONF")
-            or os.environ.get("PYTORCH_CUDA_ALLOC_CONF"),
+            "pytorch_alloc_conf": os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF"),
         },
     }
 

@@ -29,9 +29,7 @@ _SINC_ZEROS = 6
 _SINC_ROLLOFF = 0.99
 
 
-def log_mel(
-    audio: str | Path | ArrayLike | Tensor, spec: VocoderSpec, sample_rate: int | None = None
-) -> Tensor:
+def log_mel(audio: str | Path | ArrayLike | Tensor, spec: VocoderSpec, sample_rate: int | None = None) -> Tensor:
     """The log-mel of speech, as the vocoder of ``spec`` is fed.
 
     Args:
@@ -74,13 +72,9 @@ def _log_mel(samples: Tensor, mel: MelSpec) -> Tensor:
     pad = (mel.n_fft - mel.hop_length) // 2
     padded = F.pad(samples.unsqueeze(1), (pad, pad), mode="reflect").squeeze(1)
     window = torch.hann_window(mel.win_length)
-    spectrum = torch.stft(
-        padded, mel.n_fft, mel.hop_length, mel.win_length, window, center=False, return_complex=True
-    )
+    spectrum = torch.stft(padded, mel.n_fft, mel.hop_length, mel.win_length, window, center=False, return_complex=True)
     magnitude = torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-8)
-    filters = librosa.filters.mel(
-        sr=mel.sample_rate, n_fft=mel.n_fft, n_mels=mel.bands, fmin=mel.fmin, fmax=mel.fmax
-    )
+    filters = librosa.filters.mel(sr=mel.sample_rate, n_fft=mel.n_fft, n_mels=mel.bands, fmin=mel.fmin, fmax=mel.fmax)
     return torch.log(torch.clamp(torch.from_numpy(filters) @ magnitude, min=1e-5))
 
 

@@ -84,23 +84,20 @@ def autocast_dtype(device: torch.device) -> torch.dtype:
     return torch.get_autocast_dtype(device.type)
 
 
-def _switches() -> Iterator[Any]:
-    """The places where PyTorch keeps a float32 precision, each with an attribute ``fp32_precision``."""
-    yield torch.backends.cuda.matmul
-    yield torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    yield torch.backends.cudnn.rnn  # type: ignore[attr-defined]
-    yield torch.backends.mkldnn.conv  # type: ignore[attr-defined]
-    yield torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+# The places where PyTorch keeps a float32 precision, each with an attribute ``fp32_precision``; torch's type
+# information leaves some of them out.
+_BACKENDS: Any = torch.backends
+_GPU_SWITCHES = (_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv)
+_OTHER_SWITCHES = (_BACKENDS.cudnn.rnn, _BACKENDS.mkldnn.conv, _BACKENDS.mkldnn.matmul)
 
 
 @contextmanager
 def flags(precision: Precision) -> Iterator[None]:
     """Sets PyTorch's TF32 switches for ``precision``, on the GPU and on the CPU, and puts them back."""
     with ExitStack() as stack:
-        for switch in _switches():
+        for switch in (*_GPU_SWITCHES, *_OTHER_SWITCHES):
             stack.callback(setattr, switch, "fp32_precision", switch.fp32_precision)
-            gpu = switch in (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-            switch.fp32_precision = "tf32" if precision.tf32 and gpu else "ieee"
+            switch.fp32_precision = "tf32" if precision.tf32 and switch in _GPU_SWITCHES else "ieee"
         yield
 
 
@@ -122,9 +119,7 @@ def _convolutions(run: Callable[[], Tensor]) -> tuple[Tensor, list[tuple[str, st
     """The output of ``run`` and the data types (input, weight) of each convolution that ran in it."""
     with TemporaryDirectory() as directory:
         trace = Path(directory) / "trace.json"
-        with torch.profiler.profile(
-            activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True
-        ) as profile:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
             output = run()
         profile.export_chrome_trace(str(trace))
         events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
@@ -157,9 +152,7 @@ def observe(
     device = mel.device
     expected = _name(precision.compute or autocast_dtype(device))
     if compute != expected:
-        raise WrongOutputError(
-            f"labelled {precision.name}, but the convolutions ran in {compute or 'nothing'}."
-        )
+        raise WrongOutputError(f"labelled {precision.name}, but the convolutions ran in {compute or 'nothing'}.")
     return _effective(
         precision,
         device,
@@ -205,15 +198,13 @@ def _effective(
     observed = tf32_rounding(device) if cuda and probe else None
     if observed and not precision.tf32:
         raise WrongOutputError(f"labelled {precision.name}, but a float32 convolution rounded to TF32.")
-    switch = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    matmul, convolution = ((switch.fp32_precision == "tf32" if probe else precision.tf32) for switch in _GPU_SWITCHES)
     return EffectivePrecision(
         weights=weights,
         compute=compute,
         output=output,
-        tf32_convolution=(switch == "tf32" if probe else precision.tf32) if cuda else None,
-        tf32_matmul=(torch.backends.cuda.matmul.fp32_precision == "tf32" if probe else precision.tf32)
-        if cuda
-        else None,
+        tf32_convolution=convolution if cuda else None,
+        tf32_matmul=matmul if cuda else None,
         tf32_observed=observed,
         autocast=_name(autocast_dtype(device)) if precision.autocast else None,
         evidence=evidence,

@@ -297,8 +297,7 @@ def load_record(line: str) -> Record:
     version = data.get("schema_version")
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise InputError(
-            f"record schema {version} is not one that this version reads (up to {SCHEMA_VERSION}); "
-            "update the suite"
+            f"record schema {version} is not one that this version reads (up to {SCHEMA_VERSION}); update the suite"
         )
     try:
         return _CONVERTER.structure(data, Record)

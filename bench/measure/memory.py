@@ -94,9 +94,7 @@ class MemoryMeter:
             model_bytes=model_bytes,
             process_gpu_bytes=process_bytes(self.handle),
             device_delta_bytes=(
-                used_after - self.used_before
-                if used_after is not None and self.used_before is not None
-                else None
+                used_after - self.used_before if used_after is not None and self.used_before is not None else None
             ),
             rss_peak_bytes=rss.peak_bytes,
             rss_delta_bytes=rss.peak_bytes - self.rss_before,

@@ -166,9 +166,7 @@ def _speedup(baseline: Case, samples: Samples, theirs: Samples, seed: int) -> Sp
     )
 
 
-def _timing(
-    clock: Clock, samples: Samples, reason: str, first_ms: float, warmup_calls: int, warmup_s: float
-) -> Timing:
+def _timing(clock: Clock, samples: Samples, reason: str, first_ms: float, warmup_calls: int, warmup_s: float) -> Timing:
     device = samples.device_ms
     interval = median_interval(device)
     return Timing(

@@ -38,9 +38,7 @@ def load_vocoder(version: str, weights: str | Path | None = None, seed: int = 0)
     return load_with_identity(version, weights, seed)[0]
 
 
-def load_with_identity(
-    version: str, weights: str | Path | None = None, seed: int = 0
-) -> tuple[Vocoder, Weights]:
+def load_with_identity(version: str, weights: str | Path | None = None, seed: int = 0) -> tuple[Vocoder, Weights]:
     """Like :func:`load_vocoder`, with the identity of the weights that records carry."""
     if version not in VERSIONS:
         raise InputError(f"unknown version {version!r}; choose from {', '.join(VERSIONS)}")

@@ -43,9 +43,7 @@ class BigVganConfig:
     @property
     def spec(self) -> VocoderSpec:
         """The outside of a vocoder with this configuration."""
-        return replace(
-            V3, sample_rate=self.mel.sample_rate, upsample=math.prod(self.upsample_rates), mel=self.mel
-        )
+        return replace(V3, sample_rate=self.mel.sample_rate, upsample=math.prod(self.upsample_rates), mel=self.mel)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "BigVganConfig":
@@ -98,9 +96,7 @@ class BigVganConfig:
         if len(self.upsample_rates) != len(self.upsample_kernel_sizes) or not self.upsample_rates:
             raise InputError("config.json: upsample_rates and upsample_kernel_sizes differ in length")
         if len(self.resblock_kernel_sizes) != len(self.resblock_dilation_sizes):
-            raise InputError(
-                "config.json: resblock_kernel_sizes and resblock_dilation_sizes differ in length"
-            )
+            raise InputError("config.json: resblock_kernel_sizes and resblock_dilation_sizes differ in length")
         sizes = (
             self.num_mels,
             *self.upsample_rates,
@@ -109,12 +105,8 @@ class BigVganConfig:
         )
         steps = [step for dilations in self.resblock_dilation_sizes for step in dilations]
         if min((*sizes, *steps)) < 1 or self.upsample_initial_channel < 2 ** len(self.upsample_rates):
-            raise InputError(
-                "config.json: sizes, rates and channels are positive and channels halve at each rate"
-            )
-        if any(
-            k < r or (k - r) % 2 for k, r in zip(self.upsample_kernel_sizes, self.upsample_rates, strict=True)
-        ):
+            raise InputError("config.json: sizes, rates and channels are positive and channels halve at each rate")
+        if any(k < r or (k - r) % 2 for k, r in zip(self.upsample_kernel_sizes, self.upsample_rates, strict=True)):
             raise InputError("config.json: an upsample kernel is its rate plus an even number")
 
 
@@ -133,9 +125,7 @@ class AmpBlock(nn.Module):
         dilations: One residual step each.
     """
 
-    def __init__(
-        self, config: BigVganConfig, channels: int, kernel_size: int, dilations: tuple[int, ...]
-    ) -> None:
+    def __init__(self, config: BigVganConfig, channels: int, kernel_size: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
 
         def conv(dilation: int) -> nn.Conv1d:
@@ -184,21 +174,17 @@ class BigVgan(nn.Module):
             up = nn.ConvTranspose1d(channels, channels // 2, size, rate, padding=(size - rate) // 2)
             self.ups.append(nn.ModuleList([up]))
             channels //= 2
-            for kernel, dilations in zip(
-                config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True
-            ):
+            for kernel, dilations in zip(config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True):
                 self.resblocks.append(AmpBlock(config, channels, kernel, dilations))
-        self.activation_post = AliasFreeActivation(
-            channels, config.activation == "snakebeta", config.snake_logscale
-        )
+        self.activation_post = AliasFreeActivation(channels, config.activation == "snakebeta", config.snake_logscale)
         self.conv_post = nn.Conv1d(channels, 1, 7, padding=3, bias=config.use_bias_at_final)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Vocodes a log-mel; the waveform lies in [-1, 1]."""
         kernels = len(self.config.resblock_kernel_sizes)
         x = self.conv_pre(mel)
-        for stage, up in enumerate(self.ups):
-            x = up[0](x)
+        for stage in range(len(self.ups)):
+            x = self.ups[stage][0](x)  # type: ignore[index] # a list of one, as checkpoints name it
             blocks = self.resblocks[stage * kernels : (stage + 1) * kernels]
             total = blocks[0](x)
             for block in blocks[1:]:

@@ -26,9 +26,7 @@ V4_PLACE = Path("GPT_SoVITS/pretrained_models/gsv-v4-pretrained") / V4_FILE
 # How many names an error lists before it says how many more there are.
 NAMED = 3
 
-_WEIGHT_NORM = re.compile(
-    r"(?P<layer>.+)\.(?:weight_(?P<old>[gv])|parametrizations\.weight\.original(?P<new>[01]))$"
-)
+_WEIGHT_NORM = re.compile(r"(?P<layer>.+)\.(?:weight_(?P<old>[gv])|parametrizations\.weight\.original(?P<new>[01]))$")
 _FILTER = re.compile(r"\.(?:upsample|downsample\.lowpass)\.filter$")
 
 
@@ -46,9 +44,7 @@ def find_checkpoint(version: str, path: Path) -> Path:
         InputError: nothing there, or nothing for this version.
     """
     if not path.exists():
-        raise InputError(
-            f"weights {path} do not exist; give a v3 directory, a v4 {V4_FILE} or a GPT-SoVITS checkout"
-        )
+        raise InputError(f"weights {path} do not exist; give a v3 directory, a v4 {V4_FILE} or a GPT-SoVITS checkout")
     if version == "v3":
         directory = path.parent if path.name == V3_FILE else path
         for place in (directory, path / V3_PLACE):
@@ -58,9 +54,7 @@ def find_checkpoint(version: str, path: Path) -> Path:
             raise InputError(f"weights {directory} have no config.json beside {V3_FILE}")
         if (directory / "config.json").is_file():
             raise InputError(f"weights {directory} have no {V3_FILE} beside config.json")
-        raise InputError(
-            f"weights {path} hold no v3 vocoder: a directory with config.json and {V3_FILE} is expected"
-        )
+        raise InputError(f"weights {path} hold no v3 vocoder: a directory with config.json and {V3_FILE} is expected")
     for place in (path, path / V4_FILE, path / V4_PLACE):
         if place.is_file() and place.name != V3_FILE:
             return place
@@ -134,9 +128,7 @@ def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if gain.numel() != direction.shape[0]:
             raise InputError(f"layer {layer} has a weight norm gain of the wrong size")
         # The function behind both spellings, so that not even rounding differs from the original.
-        folded[f"{layer}.weight"] = torch._weight_norm(
-            direction, gain.view(-1, *[1] * (direction.dim() - 1)), 0
-        )
+        folded[f"{layer}.weight"] = torch._weight_norm(direction, gain.view(-1, *[1] * (direction.dim() - 1)), 0)
     return folded
 
 

@@ -112,9 +112,7 @@ class HifiGan(nn.Module):
             up = nn.ConvTranspose1d(channels, channels // 2, size, rate, padding=(size - rate) // 2)
             self.ups.append(up)
             channels //= 2
-            for kernel, dilations in zip(
-                config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True
-            ):
+            for kernel, dilations in zip(config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True):
                 self.resblocks.append(ResBlock(channels, kernel, dilations, config.resblock == "1"))
         self.conv_post = nn.Conv1d(channels, 1, 7, padding=3, bias=config.is_bias)
 
