@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.record import Speedup
 from reports.run import FAIL, NOT_JUDGED, REFERENCE, Group, Judgement, Row
-from reports.text import TIMES, interval, mebibytes, number, shape
+from reports.text import interval, mebibytes, number, ratio, shape
 
 
 @cache
@@ -45,7 +45,7 @@ def answers(group: Group) -> list[Choice]:
     choices = []
     for question, frames in (
         ("Fastest", settings()["reference_frames"].get(group.version, 500)),
-        ("Lowest latency, streaming", settings()["streaming_frames"]),
+        ("Streaming latency", settings()["streaming_frames"]),
     ):
         rows = at_shape(group.rows, frames)
         if rows:
@@ -114,13 +114,11 @@ def _overlap(one: Row, other: Row) -> bool:
     return low <= other_high and other_low <= high
 
 
-def lead(group: Group, choices: list[Choice]) -> str:
-    """The group's answer in one or two sentences, from its first choice."""
-    if not choices:
-        return f"{group.name}: nothing was timed."
+def lead(choices: list[Choice]) -> str:
+    """The answer in one or two sentences, to follow the group's name."""
     choice = choices[0]
     row, judgement = choice.row, choice.judgement
-    what = f"{row.configuration} takes {latency(row)} at {shape(row.case)}{_compared(row)}"
+    what = f"{latency(row)} at {shape(row.case)}{_compared(row)}"
     if choice.within_tier and judgement.verdict == REFERENCE:
         fitness = "It is the reference that every other sound is judged against."
     elif choice.within_tier:
@@ -128,22 +126,25 @@ def lead(group: Group, choices: list[Choice]) -> str:
     elif judgement.verdict == NOT_JUDGED:
         fitness = "Its sound was not judged: judge it before shipping it."
     else:
-        fitness = f"Its sound is not within its tier ({judgement.verdict}, {judgement.reason}): do not ship it as it is."
-    verb = "ship" if choice.within_tier else "fastest measured, not yet fit to ship:"
-    return f"{group.name}: {verb} {row.configuration}. {what}. {fitness}"
+        why = f"{judgement.verdict}, {judgement.reason}"
+        fitness = f"Its sound is not within its tier ({why}): do not ship it as it is."
+    verb = "ship" if choice.within_tier else "nothing to ship yet; fastest measured is"
+    return f"{verb} {row.configuration}: {what}. {fitness}"
 
 
 def _compared(row: Row) -> str:
     speedup = row.record.speedup_fp32
     if speedup is None or row.configuration == "eager fp32":
         return ""
-    return f", {interval(speedup.ratio, speedup.ci95_low, speedup.ci95_high, 3)} {TIMES} eager fp32's speed"
+    return f", {ratio(speedup.ratio, speedup.ci95_low, speedup.ci95_high)} the speed of eager fp32"
 
 
 def latency(row: Row) -> str:
     """A row's median latency with its interval and unit."""
     timing = row.record.timing
-    return f"{interval(timing.median_ms, timing.ci95_low_ms, timing.ci95_high_ms)} ms" if timing else ""
+    if timing is None:
+        return ""
+    return interval(timing.median_ms, timing.ci95_low_ms, timing.ci95_high_ms, unit=" ms")
 
 
 def figures(choice: Choice) -> list[tuple[str, str]]:
@@ -156,8 +157,8 @@ def figures(choice: Choice) -> list[tuple[str, str]]:
             "Latency, p99",
             f"{number(record.timing.p99_ms)} ms" if record.timing and record.timing.p99_ms else "",
         ),
-        ("Speedup over eager fp32", _times(record.speedup_fp32)),
-        ("Speedup over eager, same precision", _times(record.speedup_same_precision)),
+        ("Over eager fp32", _times(record.speedup_fp32)),
+        ("Over eager, same precision", _times(record.speedup_same_precision)),
         ("Real-time factor", number(throughput.real_time_factor) if throughput else ""),
         ("Audio per second", f"{number(throughput.audio_s_per_s)} s" if throughput else ""),
     ]
@@ -173,7 +174,7 @@ def figures(choice: Choice) -> list[tuple[str, str]]:
 def _times(speedup: Speedup | None) -> str:
     if speedup is None:
         return ""
-    return f"{interval(speedup.ratio, speedup.ci95_low, speedup.ci95_high, 3)} {TIMES}"
+    return ratio(speedup.ratio, speedup.ci95_low, speedup.ci95_high)
 
 
 def _mib(value: int | None) -> str:

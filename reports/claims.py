@@ -9,8 +9,9 @@ import numpy as np
 from bench.record import Record, Status
 from reports.answer import distance, settings
 from reports.run import Group, Row, Run
-from reports.text import MINUS, TIMES, interval, number
+from reports.text import MINUS, TIMES, number, ratio
 
+EVERY = "every"
 HELD, NOT_HELD, NOT_MEASURED = "held", "not held", "not measured"
 _RESAMPLES = 2000
 _MEMORY_FIELDS = (
@@ -45,7 +46,7 @@ class Check:
 
     Attributes:
         promise: Title of the promise.
-        key: Its key in ``settings.toml``.
+        key: Its key in ``settings.toml``; ``every`` for a configuration of which nothing was timed.
         unit: Unit of the figure, ``×`` or ``%``.
         version, device, weights, backend, precision: Whose figure it is.
         baseline: Which eager it is compared with, ``eager fp32`` or ``eager`` of the same precision.
@@ -78,9 +79,9 @@ class Check:
             return ""
         value, low, high = self.measured.value, self.measured.low, self.measured.high
         if self.unit == TIMES:
-            return f"{interval(value, low, high, 3)} {TIMES}"
-        ends = "" if low is None or high is None else f" [{_signed(low)}, {_signed(high)}]"
-        return f"{_signed(value)}{ends} %"
+            return ratio(value, low, high)
+        ends = "" if low is None or high is None else f" [{_signed(high)}, {_signed(low)}]"
+        return f"{_signed(value)} %{ends}"
 
 
 def _signed(reduction: float) -> str:
@@ -280,9 +281,8 @@ def _missing(row: Row) -> Iterable[Check]:
     weights = row.record.weights.name if row.record.weights else ""
     status = row.record.status
     reason = "no timing" if status is Status.OK else f"{status.value.replace('_', ' ')}: {row.record.reason}"
-    for precision in _baselines(row.case.precision):
-        for promise in settings()["promise"]:
-            yield _check(promise, row.record, precision, (weights, row.judgement.verdict), reason)
+    every = {"title": f"all {len(settings()['promise'])}", "key": EVERY, "unit": "", "low": 0, "high": 0}
+    yield _check(every, row.record, row.case.precision, (weights, row.judgement.verdict), reason)
 
 
 def summary(checks: list[Check]) -> list[tuple[str, str, str]]:
@@ -291,7 +291,7 @@ def summary(checks: list[Check]) -> list[tuple[str, str, str]]:
     ours = [check for check in checks if check.promised_backend]
     for promise in settings()["promise"]:
         for version in sorted({check.version for check in checks}):
-            rows = [check for check in ours if check.key == promise["key"] and check.version == version]
+            rows = [check for check in ours if check.key in (promise["key"], EVERY) and check.version == version]
             lines.append((str(promise["title"]), version, _sentence(rows)))
     return lines
 
@@ -304,9 +304,6 @@ def _sentence(rows: list[Check]) -> str:
     held = sum(check.verdict == HELD for check in measured)
     values = sorted(check.measured.value for check in measured if check.measured)
     unit = measured[0].unit
-    ends = [
-        f"{number(value)} {TIMES}" if unit == TIMES else f"{_signed(value)} %"
-        for value in (values[0], values[-1])
-    ]
+    ends = [f"{number(value)}{TIMES}" if unit == TIMES else f"{_signed(value)} %" for value in (values[0], values[-1])]
     spread = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
     return f"held in {held} of {len(measured)} comparisons; measured {spread}"

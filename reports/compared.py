@@ -64,9 +64,7 @@ def compare(baseline: Path, run: Run) -> Compared:
         comparison = compare_runs(baseline, list(records.values()))
     rows = _rows(comparison)
     facts = [*_facts(comparison), *(str(item.message) for item in caught)]
-    return Compared(
-        _headline(comparison), tuple(facts), tuple(rows[:_ROWS_SHOWN]), max(0, len(rows) - _ROWS_SHOWN)
-    )
+    return Compared(_headline(comparison), tuple(facts), tuple(rows[:_ROWS_SHOWN]), max(0, len(rows) - _ROWS_SHOWN))
 
 
 def _headline(comparison: Comparison) -> str:
@@ -80,11 +78,15 @@ def _headline(comparison: Comparison) -> str:
 
 def _facts(comparison: Comparison) -> list[str]:
     facts = [
-        f"{count(comparison.tests, 'change')} tested together at {comparison.alpha:g} ({comparison.correction}), "
-        f"with {count(comparison.history_nights, 'night')} of history."
+        (
+            f"{count(comparison.tests, 'change')} tested together at {comparison.alpha:g} "
+            f"({comparison.correction}), with {count(comparison.history_nights, 'night')} of history."
+        )
     ]
     if comparison.machine is not None:
-        facts.append(f"The eager baselines as a whole moved by a factor of {number(comparison.machine)}.")
+        moved = _row("", comparison.machine)
+        words = f"{moved.verdict} {moved.change} {moved.reason}".strip()
+        facts.append(f"The machine itself, by its eager baselines: {words}")
     apart = Counter(case.pairing for case in comparison.cases)
     facts += [
         f"{count(apart[pairing], 'case')} {words}."

@@ -18,10 +18,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def markdown(text: object) -> str:
-    """Text that Markdown shows as it is: no markup, no HTML, one line.
+    r"""Text that Markdown shows as it is: no markup, no HTML, one line.
 
     >>> markdown("<script> a|b")
-    '&lt;script&gt; a\\\\|b'
+    '&lt;script&gt; a\\|b'
     """
     line = " ".join(str(text).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -45,7 +45,7 @@ def summary_markdown(
     if not answers:
         lines += ["No case ended with a speed figure, so there is nothing to recommend.", ""]
     for group, choices in answers:
-        lines += [f"**{markdown(lead(group, choices))}** ({markdown(group.weights)})", ""]
+        lines += [f"**{markdown(group.name)}: {markdown(lead(choices))}** ({markdown(group.weights)})", ""]
         lines += _choices(choices)
     lines += ["## The guide's promises", "", "| promise | vocoder | what was found |", "|---|---|---|"]
     lines += ["| " + " | ".join(markdown(cell) for cell in line) + " |" for line in summary(checks)]

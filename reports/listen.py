@@ -56,8 +56,8 @@ def triples(
         progress: Wraps the iteration.
 
     Returns:
-        At most 16 triples, failures first, one a configuration before a second of any; and sentences on what
-        is missing.
+        At most 16 triples, failures first, one a configuration before a second of any; and sentences on
+        what is missing.
     """
     rows = _choose([row for row in run.rows if _sound_files(row)])
     notes = []
@@ -102,9 +102,7 @@ def _triple(
     for role, relative in _sound_files(row).items():
         path = (run.directory / relative).resolve()
         if not path.is_relative_to(run.directory.resolve()):
-            problems.append(
-                f"{row.case.id}: the {role} file {relative!r} lies outside the run and is left out."
-            )
+            problems.append(f"{row.case.id}: the {role} file {relative!r} lies outside the run and is left out.")
             continue
         try:
             content = path.read_bytes()

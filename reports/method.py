@@ -14,7 +14,7 @@ _SIZES = {"memory_bytes": 2**30}
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
-    """Name and text of every fact about the measurement; a value that differs between records is given per value."""
+    """Name and text of every fact about the measurement; values that differ between records are counted."""
     records = [row.record for row in run.rows]
     environment: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
@@ -61,35 +61,23 @@ def warnings_of(run: Run) -> list[str]:
     records = [row.record for row in run.rows]
     timed = [row.record for row in run.rows if row.timed]
     found = []
-    synthetic = sorted(
-        {record.weights.name for record in records if record.weights and record.weights.synthetic}
-    )
+    synthetic = sorted({record.weights.name for record in records if record.weights and record.weights.synthetic})
     if synthetic:
-        found.append(
-            "Synthetic weights: speed and memory stand for the real model's, the sound and its error do not."
-        )
+        found.append("Synthetic weights: speed and memory stand for the real model's, the sound and its error do not.")
     if any(record.environment.get("git") and _dirty(record) for record in records):
         found.append("The code had uncommitted changes; the commit alone does not reproduce this run.")
     throttled = [
-        r
-        for r in timed
-        if r.gpu_state and set(r.gpu_state.throttle_reasons) - {"applications_clocks_setting"}
+        r for r in timed if r.gpu_state and set(r.gpu_state.throttle_reasons) - {"applications_clocks_setting"}
     ]
     if throttled:
-        reasons = sorted(
-            {reason for r in throttled if r.gpu_state for reason in r.gpu_state.throttle_reasons}
-        )
-        found.append(
-            f"The GPU throttled in {len(throttled)} of {count(len(timed), 'timed case')}: {', '.join(reasons)}."
-        )
+        reasons = sorted({reason for r in throttled if r.gpu_state for reason in r.gpu_state.throttle_reasons})
+        of = count(len(timed), "timed case")
+        found.append(f"The GPU throttled in {len(throttled)} of {of}: {', '.join(reasons)}.")
     stopped = sum(1 for record in timed if record.timing and record.timing.stop_reason == "time_limit")
     if stopped:
-        found.append(
-            f"{stopped} of {count(len(timed), 'timed case')} stopped at the time limit before the median was stable."
-        )
-    failed = Counter(
-        record.status.value.replace("_", " ") for record in records if record.status is not Status.OK
-    )
+        of = count(len(timed), "timed case")
+        found.append(f"{stopped} of {of} stopped at the time limit before the median was stable.")
+    failed = Counter(record.status.value.replace("_", " ") for record in records if record.status is not Status.OK)
     if failed:
         found.append(
             f"{sum(failed.values())} of {count(len(records), 'case')} gave no figure: "
@@ -114,9 +102,8 @@ def missing(run: Run) -> list[str]:
     for name, floor in (("p90_ms", 64), ("p99_ms", 662)):
         without = sum(1 for row in timed if getattr(row.record.timing, name) is None)
         if without:
-            sentences.append(
-                f"{name[:3]}: blank for {without} of {count(len(timed), 'timed case')}; it needs {floor} rounds"
-            )
+            of = count(len(timed), "timed case")
+            sentences.append(f"{name[:3]}: blank for {without} of {of}; it needs {floor} rounds")
     unjudged = sum(row.judgement.verdict == NOT_JUDGED for row in timed)
     if unjudged:
         sentences.append(
@@ -154,9 +141,7 @@ def _observed(records: Iterable[Record]) -> list[tuple[str, str]]:
     ):
         values = [getattr(state, field) for state in states if getattr(state, field) is not None]
         if values:
-            lines.append(
-                (name, " to ".join(number(float(choose(values)), 4) for choose in pick) + f" {unit}")
-            )
+            lines.append((name, " to ".join(number(float(choose(values)), 4) for choose in pick) + f" {unit}"))
     reasons = Counter(reason for state in states for reason in state.throttle_reasons)
     if states:
         seen = ", ".join(f"{name} in {count(times, 'case')}" for name, times in reasons.most_common())

@@ -18,6 +18,7 @@ class Plot:
     Attributes:
         name: Anchor in the page.
         title: What it shows and of what.
+        group: Vocoder and device.
         weights: Which weights ran; shown beside the title.
         caption: How to read it.
         svg: The drawing; empty where there was nothing to draw.
@@ -26,6 +27,7 @@ class Plot:
 
     name: str
     title: str
+    group: str
     weights: str
     caption: str
     svg: Markup
@@ -73,7 +75,7 @@ def _draw(name: str, title: str, draw: Draw, group: Group, table: dict[str, tupl
     with house():
         found = draw(group, table)
         if isinstance(found, str):
-            return Plot(name, heading, group.weights, "", Markup(), found)
+            return Plot(name, heading, group.name, group.weights, "", Markup(), found)
         drawing, caption = found
         svg = to_svg(drawing, name, f"{heading} ({group.weights})", caption)
-    return Plot(name, heading, group.weights, caption, svg)
+    return Plot(name, heading, group.name, group.weights, caption, svg)

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from reports.plots_speed import CONFIGURATIONS_SHOWN, Marks, headline, log_axes
 from reports.run import Group, Row
-from reports.style import MUTED, figure, name_point
+from reports.style import figure, name_point
 from reports.text import MIB, number
 
 _FIELDS = (
@@ -33,8 +33,8 @@ def memory(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     axes[0].invert_yaxis()
     case = rows[0].case
     return drawing, (
-        f"Batch {case.batch}, {case.frames} frames, one reading each. The allocator does not see what CUDA or "
-        "an engine takes by itself; the process figures do."
+        f"Batch {case.batch}, {case.frames} frames, one reading each. The allocator does not see what CUDA "
+        "or an engine takes by itself; the process figures do."
     )
 
 
@@ -42,10 +42,10 @@ def _bars(panel: Axes, rows: list[Row], values: list[float | None], marks: Marks
     top = max(value for value in values if value is not None)
     for line, (row, value) in enumerate(zip(rows, values, strict=True)):
         if value is None:
-            panel.text(0, line, " not measured", va="center", fontsize=8, color=MUTED)
+            name_point(panel, "not measured", 0, line)
             continue
         panel.barh(line, value, height=0.62, color=marks[row.case.backend][0], alpha=0.85)
-        panel.text(value, line, f" {number(value)}", va="center", fontsize=8)
+        name_point(panel, number(value), value, line)
     panel.set_xlim(0, top * 1.22)
     panel.grid(visible=False, axis="y")
 
@@ -93,8 +93,8 @@ def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     axes.set_ylabel("inferences to break even")
     case = rows[0].case
     caption = (
-        f"Batch {case.batch}, {case.frames} frames. Break-even is the build time beyond eager's, over the time "
-        "that one inference saves against eager of the same precision. Lower is better. "
+        f"Batch {case.batch}, {case.frames} frames. Break-even is the build time beyond eager's, over the "
+        "time that one inference saves against eager of the same precision. Lower is better. "
     )
     return drawing, caption + " ".join(words)
 
@@ -103,8 +103,8 @@ def inferences_to_break_even(group: Group, row: Row) -> float | None:
     """Inferences after which building has cost less than it saved.
 
     Returns:
-        Extra build time over saving per inference, against eager of the same precision where that was run in turn
-        and else against eager fp32; None where nothing is saved or the baseline is missing.
+        Extra build time over saving per inference, against eager of the same precision where that was run in
+        turn and else against eager fp32; None where nothing is saved or the baseline is missing.
     """
     record = row.record
     speedup = record.speedup_same_precision or record.speedup_fp32

@@ -34,9 +34,7 @@ def pareto(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         inside = colour if judgement.verdict == PASS else PAPER
         axes.plot([snr_db], [ratio], mark, color=colour, markerfacecolor=inside, markersize=7)
         if index in front or len(points) <= CONFIGURATIONS_SHOWN:
-            words = row.configuration + (
-                f" ({judgement.verdict})" if judgement.verdict in (FAIL, WARN) else ""
-            )
+            words = row.configuration + (f" ({judgement.verdict})" if judgement.verdict in (FAIL, WARN) else "")
             name_point(axes, words, snr_db, ratio)
     axes.margins(x=0.25, y=0.15)
     log_axes(axes, "y")
@@ -44,8 +42,9 @@ def pareto(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     axes.set_ylabel("speedup over eager fp32")
     case = points[0][0].case
     caption = (
-        f"Speed at batch {case.batch}, {case.frames} frames; SNR of the judged shape that decided. Filled marks "
-        "pass their tier, hollow ones warn or fail. The step joins the configurations that none beats in both. "
+        f"Speed at batch {case.batch}, {case.frames} frames; SNR of the judged shape that decided. "
+        "Filled marks pass their tier, hollow ones warn or fail. "
+        "The step joins the configurations that none beats in both. "
     )
     if without:
         caption += f"Left out, without an SNR or a speedup: {', '.join(without[:8])}"
@@ -94,9 +93,9 @@ def bands(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         low, high = key.split("_")[1:3]
         panel.set_title(f"{low} to {high} kHz")
         panel.set_xlabel("dB")
-        panel.set_xlim(left=0)
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
+    axes[0].set_xlim(left=0)
     return (
         drawing,
         "Log-spectral distance from the reference, in the judged shape that decided. Lower is better.",

@@ -8,7 +8,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from reports.answer import at_shape, distance, settings
 from reports.run import Group, Row
@@ -49,6 +49,7 @@ def length(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         lower.set_xlabel("frames")
         for panel in (upper, lower):
             log_axes(panel, "both")
+            _at(panel, sorted({row.case.frames for row in rows}))
     axes[0].set_ylabel("median latency, ms")
     axes[len(precisions)].set_ylabel("real-time factor")
     legend(drawing, axes)
@@ -82,7 +83,7 @@ def batch(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         panel.set_title(precision)
         panel.set_xlabel("batch")
         log_axes(panel, "x")
-        panel.set_xticks(sizes, [str(size) for size in sizes])
+        _at(panel, sizes)
         panel.set_ylim(bottom=0)
     axes[0].set_ylabel("seconds of audio per second")
     legend(drawing, axes)
@@ -151,9 +152,7 @@ def distribution(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         if samples.size == 0:
             continue
         few = samples[np.linspace(0, samples.size - 1, min(samples.size, _POINTS_SHOWN)).astype(int)]
-        axes.plot(
-            few, line + rng.uniform(-0.25, 0.25, few.size), ".", color=colour, markersize=2.5, alpha=0.45
-        )
+        axes.plot(few, line + rng.uniform(-0.25, 0.25, few.size), ".", color=colour, markersize=2.5, alpha=0.45)
         quartiles = np.percentile(samples, [25, 75])
         axes.hlines(line, *quartiles, color=colour, linewidth=5, alpha=0.6)
         axes.plot([row.median_ms], [line], "|", color=INK, markersize=11, markeredgewidth=1.6)
@@ -164,21 +163,28 @@ def distribution(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     axes.set_xlabel(f"latency, ms ({', '.join(clocks)})")
     case = rows[0].case
     return drawing, (
-        f"Batch {case.batch}, {case.frames} frames. Points are single rounds (at most {_POINTS_SHOWN}, evenly "
-        "chosen), the band is the middle half of all rounds, the tick the median."
+        f"Batch {case.batch}, {case.frames} frames. Points are single rounds (at most {_POINTS_SHOWN}, "
+        "evenly chosen), the band is the middle half of all rounds, the tick the median."
     )
 
 
 def log_axes(axes: Axes, which: str) -> None:
     """Logarithmic axes whose labels are plain numbers."""
-    plain = FuncFormatter(lambda value, _: number(value, 2))
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
     for name in ("x", "y"):
         if which in (name, "both"):
             getattr(axes, f"set_{name}scale")("log")
             axis = getattr(axes, f"{name}axis")
             axis.set_major_formatter(plain)
             low, high = axis.get_view_interval()
-            axis.set_minor_formatter(plain if high / low < 20 else NullFormatter())
+            axis.set_minor_formatter(plain if high / low < 8 else NullFormatter())
+
+
+def _at(axes: Axes, values: list[int]) -> None:
+    """Ticks at the measured values, at most six of them."""
+    few = [values[i] for i in np.unique(np.linspace(0, len(values) - 1, min(6, len(values))).astype(int))]
+    axes.set_xticks(few, [str(value) for value in few])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def legend(drawing: Figure, axes: list[Axes]) -> None:

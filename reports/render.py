@@ -1,4 +1,4 @@
-"""Puts a report together: one HTML file that needs nothing else, ``summary.md`` and ``cases.csv`` beside it."""
+"""Puts a report together: one HTML file that needs nothing else, ``summary.md`` and ``cases.csv``."""
 
 import base64
 import hashlib
@@ -47,8 +47,8 @@ def write_report(
     Args:
         run_path: The run's directory or its records file.
         baseline: A run to compare with.
-        out: The HTML file; ``report.html`` in the run's directory by default. ``summary.md`` and ``cases.csv``
-            are written beside it.
+        out: The HTML file; ``report.html`` in the run's directory by default. ``summary.md`` and
+            ``cases.csv`` are written beside it.
         figures_folder: Where to write every figure as an SVG file too; nowhere by default.
 
     Returns:
@@ -78,8 +78,7 @@ def write_report(
         "records_link": link(run.file),
         "notes": notes,
         "answers": [
-            (group, lead(group, choices), [(choice, figures(choice)) for choice in choices])
-            for group, choices in chosen
+            (group, lead(choices), [(choice, figures(choice)) for choice in choices]) for group, choices in chosen
         ],
         "machine": method.machine(run),
         "promises": settings()["promise"],

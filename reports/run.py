@@ -73,9 +73,7 @@ class Row:
     @property
     def timed(self) -> bool:
         """Whether this row holds a speed figure."""
-        return (
-            self.record.kind == "speed" and self.record.status is Status.OK and self.record.timing is not None
-        )
+        return self.record.kind == "speed" and self.record.status is Status.OK and self.record.timing is not None
 
     @property
     def median_ms(self) -> float:
@@ -219,9 +217,7 @@ def _survey(file: Path, notices: list[str]) -> list[int]:
             if data["schema_version"] < SCHEMA_VERSION:
                 older[data["schema_version"]] += 1
     for name, times in sorted(unknown.items()):
-        notices.append(
-            f"{count(times, 'record')} carried the field {name!r}, which this version does not know."
-        )
+        notices.append(f"{count(times, 'record')} carried the field {name!r}, which this version does not know.")
     for version, times in sorted(older.items()):
         notices.append(
             f"{count(times, 'record')} had the older schema {version} (this version: {SCHEMA_VERSION}); "

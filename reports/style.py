@@ -1,8 +1,8 @@
 """One visual language for every figure: colours, marks, and SVG that follows the page's light or dark mode.
 
-The palette is Okabe and Ito's (Color Universal Design, 2008), in an order that keeps neighbours apart. Eager,
-the baseline, is always drawn in the text's colour. A backend keeps its colour and its mark in every figure, so
-that no figure depends on colour alone.
+The palette is Okabe and Ito's (Color Universal Design, 2008), in an order that keeps neighbours apart.
+Eager, the baseline, is always drawn in the text's colour. A backend keeps its colour and its mark in every
+figure, so that no figure depends on colour alone.
 """
 
 import base64
@@ -64,9 +64,7 @@ def house() -> AbstractContextManager[None]:
     return rc_context(_SETTINGS)
 
 
-def figure(
-    width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
-) -> tuple[Figure, list[Axes]]:
+def figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
     """A figure of a size in inches and its axes, row by row; to be called under :func:`house`."""
     drawing = Figure(figsize=(width, height))
     return drawing, list(drawing.subplots(rows, columns, squeeze=False, **options).flat)
@@ -75,9 +73,7 @@ def figure(
 def marks(backends: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Colour and mark of every backend, the same for the whole report."""
     others = sorted(set(backends) - {"eager"})
-    table = {
-        name: (SERIES[i % len(SERIES)], MARKS[1 + i % (len(MARKS) - 1)]) for i, name in enumerate(others)
-    }
+    table = {name: (SERIES[i % len(SERIES)], MARKS[1 + i % (len(MARKS) - 1)]) for i, name in enumerate(others)}
     return {"eager": (INK, MARKS[0]), **table}
 
 

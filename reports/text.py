@@ -26,13 +26,21 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:#.{digits}g}"
 
 
-def interval(value: float | None, low: float | None, high: float | None, digits: int = 4) -> str:
-    """A value and its interval, such as ``12.31 [12.28, 12.36]``; the value alone where there is none."""
+def interval(value: float | None, low: float | None, high: float | None, digits: int = 4, unit: str = "") -> str:
+    """A value and its interval; the value alone where there is none, and nothing where there is no value.
+
+    >>> interval(12.31, 12.28, 12.36, unit=" ms"), interval(2.0, None, None, 3)
+    ('12.31 ms [12.28, 12.36]', '2.00')
+    """
     if value is None:
         return ""
-    if low is None or high is None:
-        return number(value, digits)
-    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+    ends = "" if low is None or high is None else f" [{number(low, digits)}, {number(high, digits)}]"
+    return f"{number(value, digits)}{unit}{ends}"
+
+
+def ratio(value: float | None, low: float | None, high: float | None) -> str:
+    """A speedup and its interval, such as ``2.51x [2.48, 2.55]``."""
+    return interval(value, low, high, 3, TIMES)
 
 
 def mebibytes(value: int | None) -> str:
