@@ -5,6 +5,7 @@ The least-squares step function with a penalty for every step, found exactly by 
 near the median of their neighbours first.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -44,7 +45,7 @@ def segment_means(values: Sequence[float], min_sigma: float = 0.0) -> NDArray[np
     """The level that each value belongs to: the mean of its stretch between change points."""
     series = np.asarray(values, dtype=np.float64)
     edges = [0, *change_points(values, min_sigma), len(series)]
-    pieces = [np.full(end - start, series[start:end].mean()) for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [np.full(end - start, series[start:end].mean()) for start, end in itertools.pairwise(edges)]
     return np.concatenate(pieces)
 
 

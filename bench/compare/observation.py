@@ -1,0 +1,175 @@
+"""An observation: what one run says about one case, small enough to keep for years.
+
+Comparisons work on observations only. They are made from records, and history keeps them one a line.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.compare.noise import Rounds, reduce_rounds, relative_variance_of_mean
+from bench.compare.thresholds import Metric
+from bench.record import Record, Status
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One case in one run.
+
+    Attributes:
+        run_id: Names the run.
+        recorded_at: UTC time, ISO 8601.
+        kind: ``"speed"`` or ``"quality"``.
+        id: The case's id.
+        status: How the case ended.
+        reason: Why, unless ``ok``.
+        identity: What must be equal for two observations to be compared.
+        versions: What may differ and is then noted: library versions and flags.
+        values: Value by metric, in the metric's unit; a metric that was not measured is absent.
+        rounds: The timed rounds in batches; None without enough of them.
+        throughput_variance: Squared relative standard error of the throughput, from the rounds.
+        tier: The fidelity verdict by tier, for quality records.
+        weights: Name of the weights, to show beside every figure.
+    """
+
+    run_id: str
+    recorded_at: str
+    kind: str
+    id: str
+    status: str
+    reason: str
+    identity: dict[str, str]
+    versions: dict[str, str]
+    values: dict[str, float] = field(default_factory=dict)
+    rounds: Rounds | None = None
+    throughput_variance: float | None = None
+    tier: str | None = None
+    weights: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What pairs it with another run's observation."""
+        return self.kind, self.id
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is something to compare."""
+        return self.status == Status.OK
+
+
+def observe(record: Record, metrics: dict[str, Metric]) -> Observation:
+    """Reduces a record to what comparisons and history need."""
+    rounds = throughput_variance = None
+    if record.timing:
+        # A baseline is not its own control: it would hide its own change.
+        speedup = record.speedup_fp32
+        control = speedup.baseline_samples_ms if speedup and speedup.baseline != record.id else None
+        rounds = reduce_rounds(record.timing.samples_ms, control)
+        if record.throughput:
+            samples = record.timing.host_samples_ms or record.timing.samples_ms
+            variance = relative_variance_of_mean(samples)
+            throughput_variance = variance and variance * len(samples) / max(record.throughput.rounds, 1)
+    values = {name: _value(record, metric.source) for name, metric in metrics.items()}
+    return Observation(
+        run_id=record.run_id,
+        recorded_at=record.recorded_at,
+        kind=record.kind,
+        id=record.id,
+        status=str(record.status),
+        reason=record.reason,
+        identity=_identity(record),
+        versions=_versions(record.environment),
+        values={name: value for name, value in values.items() if value is not None},
+        rounds=rounds,
+        throughput_variance=throughput_variance,
+        tier=_tier(record.fidelity),
+        weights=record.weights.name if record.weights else None,
+    )
+
+
+def _value(record: Record, sources: tuple[str, ...]) -> float | None:
+    for source in sources:
+        part, _, name = source.partition(".")
+        holder: Any = getattr(record, part, None)
+        value = holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf"):
+            return float(value)
+    return None
+
+
+def _identity(record: Record) -> dict[str, str]:
+    environment = record.environment
+    gpu = environment.get("gpu") or {}
+    cpu = environment.get("cpu") or {}
+    found: dict[str, Any] = {
+        "device": record.device.split(":")[0],
+        "audio": record.audio,
+        "weights": record.weights and record.weights.sha256,
+        "clock": record.timing and record.timing.clock,
+    }
+    if found["device"] == "cpu":
+        named = [cpu.get(key) for key in ("name", "model", "brand")] if isinstance(cpu, dict) else [cpu]
+        found["CPU"] = next((name for name in named if name), None)
+        found["threads"] = environment.get("threads")
+    elif isinstance(gpu, dict):
+        found["GPU"] = gpu.get("name")
+        found["driver"] = gpu.get("driver")
+        found["power limit (W)"] = gpu.get("power_limit_w")
+    if record.precision:
+        found["precision"] = (
+            f"weights {record.precision.weights}, compute {record.precision.compute}, "
+            f"output {record.precision.output}, tf32 {_tf32(record)}, "
+            f"autocast {record.precision.autocast or 'off'}"
+        )
+    return {name: str(value) for name, value in found.items() if value is not None and value != ""}
+
+
+def _tf32(record: Record) -> str:
+    precision = record.precision
+    flags = (precision.tf32_convolution, precision.tf32_matmul) if precision else ()
+    return "/".join({True: "on", False: "off", None: "none"}[flag] for flag in flags)
+
+
+def _versions(environment: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in ("versions", "flags"):
+        values = environment.get(part)
+        if isinstance(values, dict):
+            found |= {str(name): str(value) for name, value in values.items() if value is not None}
+    for name in ("python", "os"):
+        if environment.get(name):
+            found[name] = str(environment[name])
+    return found
+
+
+def _tier(fidelity: dict[str, Any] | None) -> str | None:
+    verdict = (fidelity or {}).get("verdict")
+    if isinstance(verdict, dict):
+        verdict = verdict.get("tier") or verdict.get("outcome") or verdict.get("verdict")
+    return verdict if isinstance(verdict, str) else None
+
+
+def differences(base: Observation, new: Observation) -> list[str]:
+    """Why two observations must not be compared, each as one phrase; empty when they may be.
+
+    What a failed case could not record (weights, precision, clock) does not count against it.
+    """
+    phrases = []
+    for name in sorted(base.identity.keys() | new.identity.keys()):
+        before, after = base.identity.get(name, UNKNOWN), new.identity.get(name, UNKNOWN)
+        unknowable = UNKNOWN in (before, after) and not (base.ok and new.ok)
+        if before != after and not unknowable:
+            phrases.append(f"different {name}: {_short(before)}, now {_short(after)}")
+    return phrases
+
+
+def _short(text: str) -> str:
+    return text[:12] if len(text) == 64 and text.isalnum() else text
+
+
+def noted(base: Observation, new: Observation) -> list[str]:
+    """Versions and flags that differ, each as one phrase."""
+    names = sorted(base.versions.keys() | new.versions.keys())
+    pairs = [(name, base.versions.get(name, "none"), new.versions.get(name, "none")) for name in names]
+    return [f"{name} {before} -> {after}" for name, before, after in pairs if before != after]

@@ -1,0 +1,86 @@
+"""The thresholds of a comparison, read from one TOML."""
+
+import math
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cattrs
+
+from bench.errors import InputError
+
+DEFAULT_FILE = Path(__file__).with_name("thresholds.toml")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How one metric is judged; the fields are explained in ``thresholds.toml``."""
+
+    source: tuple[str, ...]
+    unit: str
+    scale: str
+    better: str
+    floor: float
+    night_sd: float
+    absolute_floor: float = 0.0
+    ceiling: float | None = None
+
+    @property
+    def is_fidelity(self) -> bool:
+        """Whether it describes the sound; those are BETTER, WORSE or SAME."""
+        return self.source[0].startswith("fidelity.")
+
+    @property
+    def limit(self) -> float:
+        """The floor on the scale that is tested: of the logarithm for a ratio."""
+        return math.log1p(self.floor) if self.scale == "ratio" else self.floor
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When a difference is a difference; the fields are explained in ``thresholds.toml``."""
+
+    alpha: float
+    correction: str
+    machine_sd: float
+    control_limit: float
+    machine_floor: float
+    prior_nights: float
+    pool_cases: int
+    pool_limit: float
+    metrics: dict[str, Metric]
+
+
+def load_thresholds(path: Path | None = None) -> Thresholds:
+    """Reads the thresholds, the suite's own by default.
+
+    Raises:
+        InputError: no such file, not TOML, an unknown or missing key, or a value out of range.
+    """
+    path = path or DEFAULT_FILE
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    try:
+        thresholds = converter.structure(tomllib.loads(path.read_text(encoding="utf-8")), Thresholds)
+    except OSError as error:
+        raise InputError(f"cannot read thresholds from {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}") from error
+    except Exception as error:
+        detail = "; ".join(cattrs.transform_error(error)[:3])
+        raise InputError(f"{path} does not hold thresholds: {detail}") from error
+    _check(thresholds, path)
+    return thresholds
+
+
+def _check(thresholds: Thresholds, path: Path) -> None:
+    if not 0 < thresholds.alpha < 1:
+        raise InputError(f"{path}: alpha must lie between 0 and 1, not {thresholds.alpha}")
+    if thresholds.correction not in ("holm", "benjamini-hochberg"):
+        raise InputError(f"{path}: correction must be 'holm' or 'benjamini-hochberg', not {thresholds.correction!r}")
+    for name, metric in thresholds.metrics.items():
+        if metric.scale not in ("ratio", "difference"):
+            raise InputError(f"{path}: metrics.{name}.scale must be 'ratio' or 'difference'")
+        if metric.better not in ("lower", "higher"):
+            raise InputError(f"{path}: metrics.{name}.better must be 'lower' or 'higher'")
+        if not (metric.source and metric.floor > 0 and metric.night_sd > 0):
+            raise InputError(f"{path}: metrics.{name} needs a source and a floor and a night_sd above 0")
