@@ -47,11 +47,10 @@ def _real_time_factor(row: Row) -> str:
     return number(row.record.throughput.real_time_factor) if row.record.throughput else ""
 
 
-def status(row: Row) -> str:
-    """The status in words, with the reason where there is one."""
+def outcome(row: Row) -> str:
+    """The status in words."""
     words = row.record.status.value.replace("_", " ")
-    kind = " (sound only)" if row.record.kind == "quality" else ""
-    return f"{words}{kind}: {row.record.reason}" if row.record.reason else words + kind
+    return f"{words}, sound only" if row.record.kind == "quality" else words
 
 
 def fidelity(row: Row) -> str:
@@ -65,7 +64,7 @@ def _throttle(record: Record) -> str:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("Status", status, False, "How the case ended, and why."),
+    Column("Reason", lambda row: row.record.reason, False, "Why the case gave no figure."),
     Column("Fidelity", fidelity, False, "Verdict on the sound of this case against eager fp32."),
     Column(
         "Median, ms",
@@ -184,7 +183,7 @@ def table(run: Run) -> Table:
                 version=row.case.version,
                 backend=row.case.backend,
                 precision=row.case.precision,
-                outcome=row.record.status.value.replace("_", " "),
+                outcome=outcome(row),
                 cells=tuple(cells[index] for index in kept),
                 samples=anchor if anchor in samples else "",
                 count=len(row.record.timing.samples_ms) if row.record.timing else 0,

@@ -141,7 +141,8 @@ def _observed(records: Iterable[Record]) -> list[tuple[str, str]]:
     ):
         values = [getattr(state, field) for state in states if getattr(state, field) is not None]
         if values:
-            lines.append((name, " to ".join(number(float(choose(values)), 4) for choose in pick) + f" {unit}"))
+            ends = dict.fromkeys(f"{choose(values):.0f}" for choose in pick)
+            lines.append((name, f"{' to '.join(ends)} {unit}"))
     reasons = Counter(reason for state in states for reason in state.throttle_reasons)
     if states:
         seen = ", ".join(f"{name} in {count(times, 'case')}" for name, times in reasons.most_common())
@@ -150,7 +151,8 @@ def _observed(records: Iterable[Record]) -> list[tuple[str, str]]:
     if stops:
         lines.append(("rounds ended", ", ".join(f"{name}: {times}" for name, times in stops.most_common())))
         rounds = [record.timing.rounds for record in records if record.timing]
-        lines.append(("rounds a case", f"{min(rounds)} to {max(rounds)}"))
+        ends = dict.fromkeys((str(min(rounds)), str(max(rounds))))
+        lines.append(("rounds a case", " to ".join(ends)))
     methods = Counter(record.throughput.method for record in records if record.throughput)
     if methods:
         lines.append(("throughput counted", ", ".join(sorted(methods))))

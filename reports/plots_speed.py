@@ -8,7 +8,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from reports.answer import at_shape, distance, settings
 from reports.run import Group, Row
@@ -17,6 +17,7 @@ from reports.text import number
 
 Marks = dict[str, tuple[str, str]]
 _DASHES = ("-", "--", ":", "-.")
+_RANGE_FOR_POWERS_ONLY = 200.0
 _SHAPES_SHOWN, CONFIGURATIONS_SHOWN, _POINTS_SHOWN = 20, 30, 120
 
 
@@ -175,9 +176,11 @@ def log_axes(axes: Axes, which: str) -> None:
         if which in (name, "both"):
             getattr(axes, f"set_{name}scale")("log")
             axis = getattr(axes, f"{name}axis")
-            axis.set_major_formatter(plain)
             low, high = axis.get_view_interval()
-            axis.set_minor_formatter(plain if high / low < 8 else NullFormatter())
+            few = high / low > _RANGE_FOR_POWERS_ONLY
+            axis.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 3, 5)))
+            axis.set_major_formatter(plain)
+            axis.set_minor_locator(NullLocator())
 
 
 def _at(axes: Axes, values: list[int]) -> None:

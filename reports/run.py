@@ -259,7 +259,7 @@ def _judge(record: Record, quality: Record | None, others: bool = False) -> Judg
     case = record.case
     if quality is None:
         if (case.backend, case.precision, case.options) == ("eager", "fp32", ()):
-            return Judgement(REFERENCE, "the reference that the others are judged against")
+            return Judgement(REFERENCE)
         return Judgement(NOT_JUDGED, "its sound was judged with other weights only" if others else "")
     if quality.status is Status.WRONG_OUTPUT:
         return Judgement(FAIL, quality.reason)
