@@ -56,10 +56,29 @@ class Profile:
             for version, precision, batch, frames in product(*(axes[axis] for axis in _REQUIRED)):
                 _check(version, precision)
                 shape = (_positive("batches", batch), _frames(version, frames))
-                for backend in names:
-                    find_backend(backend)
-                    found[Case(version, backend, precision, *shape)] = None
+                for text in names:
+                    backend, options = parse_backend(text)
+                    found[Case(version, backend, precision, *shape, options)] = None
         return list(found)
+
+
+def parse_backend(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Name and options of a backend written ``name`` or ``name:option=value:option=value``.
+
+    >>> parse_backend("tensorrt-onnx:level=1")
+    ('tensorrt-onnx', (('level', '1'),))
+    """
+    name, *settings = text.split(":")
+    known = find_backend(name).options
+    options = {}
+    for setting in settings:
+        option, _, value = setting.partition("=")
+        if option not in known or not value:
+            raise InputError(
+                f"backend {name} has no option {setting!r}; it takes {', '.join(f'{o}=...' for o in known) or 'none'}"
+            )
+        options[option] = value
+    return name, tuple(sorted(options.items()))
 
 
 def _check(version: str, precision: str) -> None:

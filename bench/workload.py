@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -84,10 +84,19 @@ def prepare(case: Case, settings: Settings, mel: Tensor | None = None) -> Prepar
     return Prepared(runner, mel.to(runner.dtype))
 
 
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
+
+
 @contextmanager
-def active(case: Case) -> Iterator[None]:
-    """The state that a case's calls run in: inference mode and the precision's TF32 switches."""
-    with flags(find_precision(case.precision)), torch.inference_mode():
+def active(case: Case, device: torch.device) -> Iterator[None]:
+    """The state that a case's calls run in: inference mode, the precision's TF32 switches, and on a GPU a stream.
+
+    The stream is not the default one, because TensorRT synchronises there by itself.
+    """
+    stream = torch.cuda.stream(_stream(device)) if device.type == "cuda" else nullcontext()
+    with flags(find_precision(case.precision)), torch.inference_mode(), stream:
         yield
 
 

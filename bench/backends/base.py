@@ -61,9 +61,15 @@ class Runner:
 
 
 class Backend(ABC):
-    """One way of running a vocoder."""
+    """One way of running a vocoder.
+
+    Attributes:
+        name: As in case ids and on the command line.
+        options: Names of the options that ``--backends name:option=value`` may set.
+    """
 
     name: str
+    options: tuple[str, ...] = ()
 
     @abstractmethod
     def unavailable_reason(self, device: torch.device, /) -> str | None:

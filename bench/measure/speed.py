@@ -68,7 +68,7 @@ def _measure(case: Case, settings: Settings) -> dict[str, object]:
     monitor = GpuMonitor(device)
     meter = MemoryMeter(device)
     prepared = prepare(case, settings)
-    with active(case):
+    with active(case, device):
         first_ms = clock.time_ms(prepared.call)[1]
         check_waveform(prepared.call(), case, spec)
         precision = prepared.runner.effective(prepared.mel)
@@ -77,13 +77,13 @@ def _measure(case: Case, settings: Settings) -> dict[str, object]:
     cases = _contenders(case)
     runners = [prepared, *(prepare(other, settings) for other in cases[1:])]
     for other, runner in zip(cases[1:], runners[1:], strict=True):
-        with active(other):
+        with active(other, device):
             _warm_up(runner, clock)
-    contenders = [_contender(c, r, clock) for c, r in zip(cases, runners, strict=True)]
+    contenders = [_contender(c, r, clock, device) for c, r in zip(cases, runners, strict=True)]
     samples, reason = sample(contenders, settings.stop, settings.seed, monitor.read)
     monitor.read()
     audio_s = case.batch * spec.audio_s(case.frames)
-    with active(case):
+    with active(case, device):
         throughput = _throughput(prepared, clock, samples[0], audio_s)
         check_waveform(prepared.call(), case, spec)
     speedups = {
@@ -109,9 +109,9 @@ def _contenders(case: Case) -> list[Case]:
     return list(dict.fromkeys(wanted))
 
 
-def _contender(case: Case, prepared: Prepared, clock: Clock) -> Contender:
+def _contender(case: Case, prepared: Prepared, clock: Clock, device: torch.device) -> Contender:
     def once() -> tuple[float, float]:
-        with active(case):
+        with active(case, device):
             return clock.time_ms(prepared.call)
 
     return once
