@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.errors import InputError
 
@@ -20,7 +21,28 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", metavar="FILE", help="the HTML file (default: report.html in the run)")
     report.add_argument("--figures", metavar="DIR", help="also write every figure as an SVG file")
     report.set_defaults(run=_report)
+
+    compare = commands.add_parser("compare", help="what became faster, slower, better or worse between runs")
+    compare.add_argument("sides", nargs="+", metavar="RUN", help="BASE NEW (or folders), or NEW with --against")
+    compare.add_argument("--against", nargs="+", metavar="last N", help="compare NEW with N nights of history")
+    compare.add_argument("--all", action="store_true", help="also list what is SAME")
+    _comparison_options(compare)
+    compare.set_defaults(run=_compare)
+
+    nightly = commands.add_parser("nightly", help="compare tonight's run and add it to the history")
+    nightly.add_argument("run_directory", type=Path, metavar="RUN", help="tonight's run")
+    nightly.add_argument("--baseline", type=Path, metavar="RUN", help="also compare with this stored run")
+    nightly.add_argument("--last", type=int, default=14, help="nights of history to compare with (14)")
+    _comparison_options(nightly)
+    nightly.set_defaults(run=_nightly)
     return parser
+
+
+def _comparison_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--history", type=Path, metavar="DIR", help="default: results/history")
+    parser.add_argument("--thresholds", type=Path, metavar="FILE", help="TOML instead of the suite's own")
+    parser.add_argument("--json", metavar="FILE", help="write JSON there; - for standard output")
+    parser.add_argument("--markdown", metavar="FILE", help="write Markdown there; - for standard output")
 
 
 def _doctor(_: argparse.Namespace) -> int:
@@ -37,6 +59,18 @@ def _report(arguments: argparse.Namespace) -> int:
     written = write_report(arguments.run_path, arguments.baseline, arguments.out, arguments.figures)
     print(f"{written.html}\n{written.summary}\n{written.csv}")
     return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from bench.compare.command import compare
+
+    return compare(arguments)
+
+
+def _nightly(arguments: argparse.Namespace) -> int:
+    from bench.compare.command import nightly
+
+    return nightly(arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,104 @@
+"""``python -m bench compare`` and ``python -m bench nightly``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.compare import Comparison, compare_observations, load_thresholds, read_side
+from bench.compare.observation import Observation
+from bench.compare.render import to_json, to_markdown, to_text
+from bench.compare.thresholds import Thresholds
+from bench.errors import InputError
+from bench.history import append_history, read_history
+
+DEFAULT_HISTORY = Path("results/history")
+REMEMBERED = 60  # nights that show how far nights differ
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Runs ``compare`` and returns its exit code: 0 nothing worse, 1 something worse, 2 nothing compared."""
+    thresholds = load_thresholds(arguments.thresholds)
+    nights, paths = _against(arguments.against)
+    paths = [Path(path) for path in (*arguments.sides, *paths)]
+    folder = arguments.history or DEFAULT_HISTORY
+    if len(paths) != (1 if nights else 2):
+        wanted = "one run beside --against last N" if nights else "two, BASE and NEW"
+        raise InputError(f"compare wants {wanted}; {len(paths)} given")
+    new = read_side(paths[-1], thresholds.metrics)
+    history = _earlier(folder, new) if nights or arguments.history or folder.is_dir() else []
+    base = _last(history, nights) if nights else read_side(paths[0], thresholds.metrics)
+    if nights and not base:
+        raise InputError(f"{folder} holds no earlier night; `python -m bench nightly RUN` adds one")
+    comparison = compare_observations(base, new, history=history, thresholds=thresholds)
+    _write(arguments, [comparison], everything=arguments.all)
+    return comparison.exit_code
+
+
+def nightly(arguments: argparse.Namespace) -> int:
+    """Compares tonight with the baseline and the nights before, adds it to the history, returns the worst code.
+
+    The first night has nothing to be compared with and ends with 0.
+    """
+    if arguments.last < 1:
+        raise InputError(f"--last must be 1 or more, not {arguments.last}")
+    thresholds = load_thresholds(arguments.thresholds)
+    folder = arguments.history or DEFAULT_HISTORY
+    new = read_side(arguments.run_directory, thresholds.metrics)
+    history = _earlier(folder, new) if folder.is_dir() else []
+    comparisons = []
+    if arguments.baseline:
+        base = read_side(arguments.baseline, thresholds.metrics)
+        comparisons.append(compare_observations(base, new, history=history, thresholds=thresholds))
+    if history:
+        base = _last(history, arguments.last)
+        comparisons.append(compare_observations(base, new, history=history, thresholds=thresholds))
+    append_history(arguments.run_directory, folder, thresholds)
+    _write(arguments, comparisons)
+    if not comparisons:
+        sys.stdout.write(f"first night: nothing to compare with yet; history started in {folder}\n")
+        return 0
+    codes = {comparison.exit_code for comparison in comparisons}
+    return 1 if 1 in codes else max(codes)
+
+
+def _against(words: list[str] | None) -> tuple[int, list[str]]:
+    """The number of nights in ``last N [nights]``, and what follows it; 0 without ``--against``."""
+    if words is None:
+        return 0, []
+    if len(words) < 2 or words[0] != "last" or not words[1].isdecimal() or int(words[1]) < 1:
+        raise InputError(f"--against wants `last N`, such as `--against last 7`, not {' '.join(words)!r}")
+    rest = words[2:]
+    return int(words[1]), rest[1:] if rest[:1] in (["nights"], ["night"]) else rest
+
+
+def _earlier(folder: Path, new: list[Observation]) -> list[Observation]:
+    """Remembered nights without the new side's and what came after them."""
+    runs = {item.run_id for item in new}
+    start = min((item.recorded_at for item in new), default="")
+    nights = [item for item in read_history(folder) if item.run_id not in runs and item.recorded_at < start]
+    return _last(nights, REMEMBERED)
+
+
+def _last(history: list[Observation], nights: int) -> list[Observation]:
+    runs = list(dict.fromkeys(item.run_id for item in history))[-nights:]
+    return [item for item in history if item.run_id in runs]
+
+
+def _write(arguments: argparse.Namespace, comparisons: list[Comparison], *, everything: bool = False) -> None:
+    outputs = []
+    if arguments.json:
+        texts = [to_json(comparison) for comparison in comparisons]
+        outputs.append((arguments.json, texts[0] if len(texts) == 1 else "[" + ",\n".join(texts) + "]"))
+    if arguments.markdown:
+        outputs.append((arguments.markdown, "\n".join(to_markdown(comparison) for comparison in comparisons)))
+    for target, text in outputs:
+        if target == "-":
+            sys.stdout.write(text + "\n")
+            continue
+        try:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            Path(target).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write {target}: {error.strerror}") from error
+    if all(target != "-" for target, _ in outputs):
+        sys.stdout.write("\n".join(to_text(item, everything=everything) for item in comparisons))
