@@ -48,6 +48,7 @@ class Fidelity:
         error_crest: ``max_abs`` over the RMS of the error in the 20 ms around it; None without an error.
         snr_db, si_sdr_db: Signal-to-noise ratio, and its scale-invariant form.
         worst_segment_snr_db: Lowest SNR of a 20 ms segment within 40 dB of the loudest.
+        segment_level_change_db: Largest loss of level of such a segment, negative; 0 if none lost any.
         lag_samples: Delay of the output; None if the signals are too unlike.
         gain_db: Level factor at that delay.
         polarity_flipped: Whether that factor is negative.
@@ -79,6 +80,7 @@ class Fidelity:
     snr_db: float | None = _measure(min)
     si_sdr_db: float | None = _measure(min)
     worst_segment_snr_db: float | None = _measure(min)
+    segment_level_change_db: float | None = _measure(min)
     lag_samples: int | None = _measure(_farthest)
     gain_db: float | None = _measure(_farthest)
     polarity_flipped: bool | None = _measure(max)
@@ -108,9 +110,7 @@ LEGACY_METRICS = ("similarity",)
 METRICS = tuple(item.name for item in fields(Fidelity) if "worst" in item.metadata)
 
 
-def compare(
-    reference: ArrayLike, test: ArrayLike, sample_rate: int, *, perceptual: bool = False
-) -> Fidelity:
+def compare(reference: ArrayLike, test: ArrayLike, sample_rate: int, *, perceptual: bool = False) -> Fidelity:
     """Compares an output with the reference; of a batch, every metric of the result is that of its worst item.
 
     Args:
@@ -168,17 +168,13 @@ def _checked(reference: ArrayLike, test: ArrayLike, sample_rate: int) -> tuple[S
         or not isinstance(sample_rate, (int, np.integer))
         or not MIN_RATE <= sample_rate <= MAX_RATE
     ):
-        raise InputError(
-            f"sample rate {sample_rate!r} is not a whole number of Hz from {MIN_RATE} to {MAX_RATE}"
-        )
+        raise InputError(f"sample rate {sample_rate!r} is not a whole number of Hz from {MIN_RATE} to {MAX_RATE}")
     pair = {"reference": np.asarray(reference), "test": np.asarray(test)}
     for name, array in pair.items():
         if not np.issubdtype(array.dtype, np.floating):
             raise InputError(f"the {name} signal is of {array.dtype}; give floats with full scale 1")
         if array.ndim not in (1, 2):
-            raise InputError(
-                f"the {name} signal has shape {array.shape}; give (samples,) or (batch, samples)"
-            )
+            raise InputError(f"the {name} signal has shape {array.shape}; give (samples,) or (batch, samples)")
         if array.size == 0:
             raise InputError(f"the {name} signal is empty; give at least one sample")
     first, second = pair.values()
@@ -198,11 +194,10 @@ class _Measured:
         self.notes: dict[str, str] = {}
 
     def put(self, name: str, value: float | str | None, reason: str = "") -> None:
-        if isinstance(value, str):
-            value, reason = None, value
-        self.values[name] = value
-        if value is None:
-            self.notes[name] = reason
+        missing = value is None or isinstance(value, str)
+        self.values[name] = None if missing else value
+        if missing:
+            self.notes[name] = value if isinstance(value, str) else reason
 
 
 def _compare_one(reference: Signal, test: Signal, sample_rate: int, perceptual: bool) -> Fidelity:
@@ -217,9 +212,13 @@ def _compare_one(reference: Signal, test: Signal, sample_rate: int, perceptual: 
         "reference_level_db": waveform.level_db(reference),
     }
     if np.isfinite(test).all():
-        _waveform(found, reference, test, sample_rate)
-        _spectral(found, reference, test, sample_rate)
-        _perceptual(found, reference, test, sample_rate, perceptual)
+        with np.errstate(over="ignore", invalid="ignore"):
+            _waveform(found, reference, test, sample_rate)
+            _spectral(found, reference, test, sample_rate)
+            _perceptual(found, reference, test, sample_rate, perceptual)
+        for name, value in found.values.items():
+            if value is not None and not np.isfinite(value):
+                found.put(name, "the output is too large to compute with")
     else:
         for name in METRICS:
             if name not in found.values:
@@ -244,6 +243,7 @@ def _waveform(found: _Measured, reference: Signal, test: Signal, sample_rate: in
         "p999_abs": float(np.percentile(error, 99.9)),
         "snr_db": waveform.snr_db(reference, test),
         "worst_segment_snr_db": waveform.worst_segment_snr_db(reference, test, sample_rate),
+        "segment_level_change_db": waveform.segment_level_change_db(reference, test, sample_rate),
         "peak_change_db": waveform.peak_change_db(reference, test),
     }
     found.put("si_sdr_db", waveform.si_sdr_db(reference, test), "a signal is silent")
@@ -278,9 +278,7 @@ def _spectral(found: _Measured, reference: Signal, test: Signal, sample_rate: in
     found.values["mcd_db"] = spectral.mel_cepstral_distortion_db(*mels)
 
 
-def _perceptual(
-    found: _Measured, reference: Signal, test: Signal, sample_rate: int, perceptual: bool
-) -> None:
+def _perceptual(found: _Measured, reference: Signal, test: Signal, sample_rate: int, perceptual: bool) -> None:
     metrics = {"pesq_wb": listeners.pesq_wb, "stoi": listeners.stoi, "visqol": listeners.visqol_audio}
     for name, metric in metrics.items():
         if not perceptual:
