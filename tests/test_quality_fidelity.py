@@ -68,7 +68,7 @@ def test_gain_is_found_by_every_measure_of_level(speech: np.ndarray, rate: int, 
     assert found.snr_db == pytest.approx(-20 * np.log10(abs(1 - gain)), abs=1e-6)
     assert found.segment_level_change_db == pytest.approx(min(gain_db, 0.0), abs=1e-6)
     assert found.si_sdr_db == 200.0
-    assert found.mcd_db < 0.2
+    assert found.mcd_db < 0.5
 
 
 @pytest.mark.parametrize("lag", [-7, -1, 1, 480])
@@ -136,7 +136,7 @@ def test_bands_above_nyquist_are_not_measured():
 def test_cast_to_half_precision_costs_what_its_mantissa_does(speech: np.ndarray, rate: int):
     """Rounding to float16 (10 bits) and bfloat16 (7) gives errors at the analytic SNR, 18 dB apart."""
     torch = pytest.importorskip("torch")
-    tensor = torch.from_numpy(speech)
+    tensor = torch.tensor(speech)
     found = [compare(speech, tensor.to(kind).double().numpy(), rate) for kind in (torch.float16, torch.bfloat16)]
     # Relative rounding error is uniform within half a unit in the last place, whose size against the value varies
     # over an octave: 6.02 (bits + 2) + 10 log10(12 / 4) - ..., 1.3 dB either way of these.
