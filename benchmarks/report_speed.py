@@ -1,6 +1,6 @@
 """Time and size of a report over 5,000 records: ``python -m benchmarks.report_speed [RECORDS]``.
 
-The records are synthetic (:mod:`synthetic_records`); what is measured is the rendering, from the records file to
+The records are synthetic (:mod:`tests.synthetic_records`); what is measured is the rendering, from the records file to
 the three files on disk. The limits are 60 s on two cores and 15 MB.
 """
 
@@ -10,11 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from synthetic_records import many_records, write_run
-
 from reports.render import write_report
+from tests.synthetic_records import many_records, write_run
 
 
 def main() -> int:

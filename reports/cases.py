@@ -7,7 +7,7 @@ from bench.record import Memory, Record, Speedup, Status, Timing
 from reports.run import Row, Run
 from reports.text import interval, mebibytes, number
 
-SAMPLE_BYTES = 2 * 2**20
+SAMPLE_BYTES = 3 * 2**19
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Table:
 
 
 def table(run: Run) -> Table:
-    """Every row of a run, with the samples of as many as 2 MiB hold, the shortest first."""
+    """Every row of a run, with the samples of as many as 1.5 MiB hold, the shortest first."""
     texts = [tuple(column.cell(row) for column in COLUMNS) for row in run.rows]
     kept = [index for index in range(len(COLUMNS)) if any(cells[index] for cells in texts)]
     samples = _samples(run)

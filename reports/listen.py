@@ -17,8 +17,8 @@ from reports.style import data_uri, figure, house, to_svg
 from reports.text import count
 
 ROLES = ("reference", "test", "difference")
-AUDIO_BYTES = 6 * 2**20
-_TRIPLES = 16
+SOUND_BYTES = 4 * 2**20
+_TRIPLES = 12
 _RANGE_DB = 90
 _COLUMNS, _LINES = 260, 160
 _ORDER = ("fail", "warn", "pass", "not judged", "reference")
@@ -56,14 +56,14 @@ def triples(
         progress: Wraps the iteration.
 
     Returns:
-        At most 16 triples, failures first, one a configuration before a second of any; and sentences on
+        At most 12 triples, failures first, one a configuration before a second of any; and sentences on
         what is missing.
     """
     rows = _choose([row for row in run.rows if _sound_files(row)])
     notes = []
     if not rows:
         return [], ["No sound files were kept beside these records, so there is nothing to listen to."]
-    left = AUDIO_BYTES
+    left = SOUND_BYTES
     found = []
     for index, row in enumerate(progress(rows[:_TRIPLES])):
         triple, used, problems = _triple(run, row, f"sound-{index}", left, link)
@@ -128,7 +128,8 @@ def _triple(
             f"Spectrograms of {row.case.id} ({weights})",
             "Level in dB of full scale over time and frequency, the same colours in all panels.",
         )
-    return Triple(name, row.case.id, weights, row.judgement.verdict, tuple(sounds), svg), used, problems
+    triple = Triple(name, row.case.id, weights, row.judgement.verdict, tuple(sounds), svg)
+    return triple, used + len(svg), problems
 
 
 def _draw(panels: list[tuple[str, np.ndarray, int]]) -> Figure:

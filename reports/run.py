@@ -5,6 +5,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bench.record import FILE_NAME, SCHEMA_VERSION, Record, Status, load_record,
 from reports.text import configuration, count
 
 PASS, WARN, FAIL, REFERENCE, NOT_JUDGED = "pass", "warn", "fail", "reference", "not judged"
+_WORST_FIRST = (FAIL, WARN, PASS, REFERENCE, NOT_JUDGED)
 _REASONS_SHOWN = 8
 _KNOWN_FIELDS = {item.name for item in fields(Record)}
 
@@ -65,7 +67,7 @@ class Row:
         """The case."""
         return self.record.case
 
-    @property
+    @cached_property
     def configuration(self) -> str:
         """The case without version and shape."""
         return configuration(self.record.case)
@@ -110,14 +112,19 @@ class Group:
 
     def gate(self, name: str) -> Judgement:
         """The verdict on a configuration: the worst of its judged shapes."""
-        judged = [row for row in self.rows if row.configuration == name]
-        for verdict in (FAIL, WARN, PASS, REFERENCE):
-            for row in judged:
-                if row.judgement.verdict == verdict:
-                    reason = row.judgement.reason
-                    where = f"{row.case.id}: {reason}" if reason and verdict in (FAIL, WARN) else reason
-                    return Judgement(verdict, where, row.judgement.values)
-        return judged[0].judgement if judged else Judgement(NOT_JUDGED)
+        return self._gates.get(name, Judgement(NOT_JUDGED))
+
+    @cached_property
+    def _gates(self) -> dict[str, Judgement]:
+        gates: dict[str, tuple[int, Judgement]] = {}
+        for row in self.rows:
+            judgement = row.judgement
+            rank = _WORST_FIRST.index(judgement.verdict)
+            if judgement.reason and judgement.verdict in (FAIL, WARN):
+                judgement = Judgement(judgement.verdict, f"{row.case.id}: {judgement.reason}", judgement.values)
+            if row.configuration not in gates or rank < gates[row.configuration][0]:
+                gates[row.configuration] = rank, judgement
+        return {name: judgement for name, (_, judgement) in gates.items()}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,132 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.case import Case
+from bench.record import Record, Status, Throughput
+from reports.claims import HELD, NOT_HELD, NOT_MEASURED, check_promises, summary
+from reports.run import load_run
+from tests.synthetic_records import failed_record, quality_record, speed_record, write_run
+
+EAGER = Case("v3", "eager", "fp32", 1, 468)
+HALF = Case("v3", "eager", "fp16", 1, 468)
+FAST = Case("v3", "tensorrt", "fp16", 1, 468)
+
+
+def checks(directory: Path, records: list[Record], baseline: str = "eager fp32"):
+    found = check_promises(load_run(write_run(directory, records)))
+    return {check.key: check for check in found if check.baseline == baseline and check.backend == "tensorrt"}
+
+
+def with_speedup(ratio: float, low: float | None, high: float | None):
+    record = speed_record(FAST)
+    return replace(record, speedup_fp32=replace(record.speedup_fp32, ratio=ratio, ci95_low=low, ci95_high=high))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "high", "verdict"),
+    [
+        (3.0, 2.5, 3.5, HELD),
+        (2.05, 1.95, 2.15, NOT_HELD),
+        (1.2, 1.1, 1.3, NOT_HELD),
+        (9.0, 8.5, 9.5, HELD),
+        (2.0, None, None, HELD),
+        (1.99, None, None, NOT_HELD),
+    ],
+)
+def test_held_needs_the_whole_interval(
+    tmp_path: Path, ratio: float, low: float | None, high: float | None, verdict: str
+):
+    """The promise is held when the interval's lower end reaches it; a single reading counts by its value."""
+    check = checks(tmp_path, [speed_record(EAGER), with_speedup(ratio, low, high)])["speed"]
+    assert check.verdict == verdict
+    assert (check.measured.value, check.measured.low, check.measured.high) == (ratio, low, high)
+
+
+def test_more_than_promised_and_nearly_held_are_said(tmp_path: Path):
+    """The remark tells a promise beaten from one that only its interval reaches."""
+    over = checks(tmp_path / "over", [speed_record(EAGER), with_speedup(9.0, 8.5, 9.5)])["speed"]
+    near = checks(tmp_path / "near", [speed_record(EAGER), with_speedup(2.0, 1.9, 2.1)])["speed"]
+    assert "more than the promised" in over.reason
+    assert "the interval reaches" in near.reason
+
+
+def test_the_two_cases_compared_are_named(tmp_path: Path):
+    """Every figure names its case and its baseline case, of both baselines."""
+    records = [speed_record(EAGER), speed_record(HALF), speed_record(FAST)]
+    fp32 = checks(tmp_path / "a", records)["speed"].measured
+    fp16 = checks(tmp_path / "b", records, "eager fp16")["speed"].measured
+    assert (fp32.test, fp32.base) == (FAST.id, EAGER.id)
+    assert (fp16.test, fp16.base) == (FAST.id, HALF.id)
+
+
+def test_memory_is_the_reduction_of_the_process(tmp_path: Path):
+    """600 of 1000 MiB is 40 % less, from the process's figure and not the allocator's."""
+    records = []
+    for case, size in ((EAGER, 1000), (FAST, 600)):
+        record = speed_record(case)
+        records.append(replace(record, memory=replace(record.memory, process_gpu_bytes=size * 2**20)))
+    check = checks(tmp_path, records)["memory"]
+    assert check.measured.value == pytest.approx(40.0)
+    assert check.verdict == HELD
+    assert "GPU memory of the process" in check.reason
+    assert check.figure == "\N{MINUS SIGN}40.0 %"
+
+
+def test_latency_is_the_callers_wait(tmp_path: Path):
+    """The reduction is of the host's clock: 2 ms instead of 8 ms is 75 %, whatever the device's clock says."""
+    records = []
+    for case, host_ms in ((EAGER, 8.0), (FAST, 2.0)):
+        record = speed_record(case)
+        timing = replace(record.timing, host_samples_ms=(host_ms,) * 10, host_median_ms=host_ms)
+        records.append(replace(record, timing=timing))
+    measured = checks(tmp_path, records)["latency"].measured
+    assert (measured.value, measured.low, measured.high) == pytest.approx((75.0, 75.0, 75.0))
+
+
+def test_throughput_compares_each_side_at_its_best(tmp_path: Path):
+    """Batch 4 of the one against batch 1 of the other, when these are their best."""
+    case = replace(FAST, batch=4)
+    test = replace(speed_record(case), throughput=Throughput(10.0, 600.0, 0.002, 40, "back-to-back"))
+    slow = replace(speed_record(FAST), throughput=Throughput(10.0, 300.0, 0.003, 40, "back-to-back"))
+    base = replace(speed_record(EAGER), throughput=Throughput(10.0, 100.0, 0.01, 40, "back-to-back"))
+    check = checks(tmp_path, [base, speed_record(replace(EAGER, batch=4)), test, slow])["throughput"]
+    best = speed_record(replace(EAGER, batch=4)).throughput.audio_s_per_s
+    assert check.measured.test == case.id
+    assert check.measured.value == pytest.approx(600 / max(100.0, best))
+    assert check.measured.low is None
+    assert "no interval" in check.reason
+
+
+def test_the_interval_of_throughput_holds_the_ratio_of_the_rounds(tmp_path: Path):
+    """Where both sides counted their rounds, the interval is of the ratio of mean times."""
+    records = [speed_record(EAGER), speed_record(FAST)]
+    measured = checks(tmp_path, records)["throughput"].measured
+    expected = records[0].timing.mean_ms / records[1].timing.mean_ms
+    assert measured.low < expected < measured.high
+    assert measured.high / measured.low < 1.05
+
+
+def test_what_did_not_run_is_not_measured_with_its_reason(tmp_path: Path):
+    """A backend that could not run has one row that says why, and the summary repeats it."""
+    failed = failed_record(FAST, Status.UNAVAILABLE, "tensorrt is not installed")
+    found = check_promises(load_run(write_run(tmp_path, [speed_record(EAGER), failed])))
+    assert [(check.verdict, check.measured) for check in found] == [(NOT_MEASURED, None)]
+    assert "tensorrt is not installed" in found[0].reason
+    assert all("tensorrt is not installed" in sentence for *_, sentence in summary(found))
+
+
+def test_a_speedup_that_was_not_interleaved_is_not_made_up(tmp_path: Path):
+    """Without rounds run in turn there is no speedup, even where both medians are known."""
+    record = replace(speed_record(FAST), speedup_fp32=None, speedup_same_precision=None)
+    check = checks(tmp_path, [speed_record(EAGER), record])["speed"]
+    assert check.verdict == NOT_MEASURED
+    assert "not run in turn" in check.reason
+
+
+def test_the_verdict_on_the_sound_stands_beside_the_promise(tmp_path: Path):
+    """A promise that is held by a configuration that fails its tier shows both."""
+    records = [speed_record(EAGER), with_speedup(4.0, 3.9, 4.1), quality_record(FAST, "fail")]
+    check = checks(tmp_path, records)["speed"]
+    assert (check.verdict, check.fidelity) == (HELD, "fail")
