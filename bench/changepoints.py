@@ -52,7 +52,7 @@ def segment_means(values: Sequence[float], min_sigma: float = 0.0) -> NDArray[np
 def noise_sigma(series: NDArray[np.float64]) -> float:
     """Standard deviation of the noise from the differences of neighbours, which few steps do not disturb."""
     steps = np.diff(series)
-    return float(1.4826 * np.median(np.abs(steps - np.median(steps))) / math.sqrt(2))
+    return float(1.4826 * np.median(np.abs(steps)) / math.sqrt(2))
 
 
 def _without_spikes(series: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:

