@@ -95,7 +95,10 @@ def write_csv(run: Run, file: Path) -> None:
 def _guard(value: object) -> object:
     if isinstance(value, list | tuple):
         value = ", ".join(str(item) for item in value)
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    line = " ".join(value.splitlines())
+    return f"'{line}" if value.startswith(_FORMULA) else line
 
 
 def write_figures(sections: list[Section], folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from reports.plots_speed import CONFIGURATIONS_SHOWN, Marks, headline, log_axes
 from reports.run import Group, Row
 from reports.style import figure, name_point
-from reports.text import MIB, number
+from reports.text import MIB, number, short
 
 _FIELDS = (
     ("allocated_peak_bytes", "peak of torch's allocator"),
@@ -29,7 +29,7 @@ def memory(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         _bars(panel, rows, [_in_mib(row, name) for row in rows], marks)
         panel.set_title(title)
         panel.set_xlabel("MiB")
-    axes[0].set_yticks(range(len(rows)), [row.configuration for row in rows])
+    axes[0].set_yticks(range(len(rows)), [short(row.configuration) for row in rows])
     axes[0].invert_yaxis()
     case = rows[0].case
     return drawing, (
@@ -86,7 +86,7 @@ def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         seconds = row.record.build.seconds if row.record.build else 0.0
         axes.plot([seconds], [inferences], mark, color=colour, markersize=6)
         if len(points) <= CONFIGURATIONS_SHOWN:
-            name_point(axes, row.configuration, seconds, inferences)
+            name_point(axes, short(row.configuration), seconds, inferences)
     axes.margins(x=0.3, y=0.2)
     log_axes(axes, "both")
     axes.set_xlabel("build time, s")

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from reports.plots_speed import CONFIGURATIONS_SHOWN, Marks, headline, log_axes
 from reports.run import FAIL, PASS, WARN, Group, Judgement, Row
 from reports.style import MUTED, PAPER, figure, name_point
+from reports.text import short
 
 _BAND = re.compile(r"lsd_(\d+)_(\d+)_khz")
 
@@ -34,7 +35,7 @@ def pareto(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         inside = colour if judgement.verdict == PASS else PAPER
         axes.plot([snr_db], [ratio], mark, color=colour, markerfacecolor=inside, markersize=7)
         if index in front or len(points) <= CONFIGURATIONS_SHOWN:
-            words = row.configuration + (f" ({judgement.verdict})" if judgement.verdict in (FAIL, WARN) else "")
+            words = short(row.configuration) + (f" ({judgement.verdict})" if judgement.verdict in (FAIL, WARN) else "")
             name_point(axes, words, snr_db, ratio)
     axes.margins(x=0.25, y=0.15)
     log_axes(axes, "y")
@@ -93,7 +94,7 @@ def bands(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         low, high = key.split("_")[1:3]
         panel.set_title(f"{low} to {high} kHz")
         panel.set_xlabel("dB")
-    axes[0].set_yticks(range(len(names)), names)
+    axes[0].set_yticks(range(len(names)), [short(name) for name in names])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     axes[0].set_xlim(left=0)
     return (

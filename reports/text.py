@@ -5,6 +5,7 @@ from bench.case import Case
 MIB = 2**20
 TIMES = "\N{MULTIPLICATION SIGN}"
 MINUS = "\N{MINUS SIGN}"
+_LABEL = 40
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -55,6 +56,15 @@ def configuration(case: Case) -> str:
     'tensorrt fp16 level=5'
     """
     return " ".join([case.backend, case.precision, *(f"{key}={value}" for key, value in case.options)])
+
+
+def short(label: str) -> str:
+    """A label for a figure, at most 40 characters; a longer one loses its middle.
+
+    >>> short("tensorrt fp16"), len(short("tensorrt fp16 " + 9 * "option=value "))
+    ('tensorrt fp16', 40)
+    """
+    return label if len(label) <= _LABEL else f"{label[: _LABEL - 16]}\N{HORIZONTAL ELLIPSIS}{label[-15:]}"
 
 
 def shape(case: Case) -> str:

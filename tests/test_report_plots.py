@@ -1,0 +1,142 @@
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from bench.case import Case
+from bench.record import Build
+from reports.plots import Section, draw_all
+from reports.plots_cost import inferences_to_break_even
+from reports.plots_sound import pareto_front
+from reports.run import load_run
+from reports.style import INK, SERIES, marks
+from tests.synthetic_records import speed_record, sweep_records, write_run
+
+EAGER = Case("v3", "eager", "fp16", 1, 468)
+FAST = Case("v3", "tensorrt", "fp16", 1, 468)
+
+
+def same(items: Iterable) -> Iterable:
+    return items
+
+
+@pytest.fixture(scope="module")
+def sections(tmp_path_factory: pytest.TempPathFactory) -> list[Section]:
+    run = load_run(write_run(tmp_path_factory.mktemp("plots"), sweep_records(versions=("v3",))))
+    return draw_all(run, same)
+
+
+def test_every_figure_is_drawn_where_there_are_data(sections: list[Section]):
+    """A run with lengths, batches, sound, memory and builds has all eight figures of records."""
+    plots = [plot for section in sections for plot in section.plots]
+    assert len(plots) == 8
+    assert all(plot.svg and plot.caption for plot in plots)
+    assert all("synthetic weights" in plot.weights for plot in plots)
+
+
+def test_text_stays_text_and_has_an_accessible_name(sections: list[Section]):
+    """Labels are SVG text, and every figure has a title and a description that its role points to."""
+    for plot in (plot for section in sections for plot in section.plots):
+        root = ET.fromstring(str(plot.svg))  # noqa: S314 - our own output
+        space = {"svg": "http://www.w3.org/2000/svg"}
+        assert len(root.findall(".//svg:text", space)) >= 3
+        names = [root.find(f"svg:{tag}", space) for tag in ("title", "desc")]
+        assert root.get("aria-labelledby") == " ".join(name.get("id") for name in names)
+        assert plot.weights in names[0].text
+
+
+def test_figures_share_no_id_and_refer_to_nothing_outside(sections: list[Section]):
+    """All figures can stand in one page: ids are unique and every reference finds its own."""
+    page = "".join(str(plot.svg) for section in sections for plot in section.plots)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    referred = set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page))
+    assert {first or second for first, second in referred} <= set(ids)
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]+"', "", page)
+
+
+def test_colours_follow_the_page(sections: list[Section]):
+    """House colours are CSS variables, so that dark mode reaches into the figures."""
+    for plot in (plot for section in sections for plot in section.plots):
+        style = " ".join(re.findall(r'style="([^"]*)"', str(plot.svg)))
+        bare = re.sub(r"var\([^)]*\)", "", style)
+        assert "var(--ink" in style
+        assert not any(colour in bare for colour in (INK, *SERIES))
+
+
+def test_a_backend_keeps_its_colour_and_mark():
+    """Colour and mark depend on the backend's name alone, and six backends are told apart by both."""
+    names = ["eager", "a", "b", "c", "d", "e", "f"]
+    table = marks(names)
+    assert marks(reversed(names)) == table
+    assert len({colour for colour, _ in table.values()}) == len({mark for _, mark in table.values()}) == 7
+
+
+def test_hostile_labels_stay_labels(tmp_path: Path):
+    """Markup, entities and mathtext in a name come out as the same text."""
+    hostile = "</text><script>&amp; $\\pi$ #0072b2"
+    cases = [replace(FAST, backend=hostile, frames=frames) for frames in (128, 468)]
+    run = load_run(write_run(tmp_path, [replace(speed_record(replace(c, backend="eager")), case=c) for c in cases]))
+    for plot in (plot for section in draw_all(run, same) for plot in section.plots):
+        if plot.svg:
+            root = ET.fromstring(str(plot.svg))  # noqa: S314 - our own output
+            texts = [node.text for node in root.iter() if node.tag.endswith("}text")]
+            assert "<script" not in str(plot.svg)
+            assert any(hostile in (text or "") for text in texts)
+
+
+def test_long_names_leave_room_for_the_figure(tmp_path: Path):
+    """A configuration with many options is shortened in its middle, and no axes collapse."""
+    options = tuple((f"option{index}", "value") for index in range(20))
+    cases = [replace(FAST, options=options, frames=frames) for frames in (128, 468)]
+    records = [replace(speed_record(replace(case, options=())), case=case) for case in cases]
+    drawn = [plot for section in draw_all(load_run(write_run(tmp_path, records)), same) for plot in section.plots]
+    assert sum(bool(plot.svg) for plot in drawn) >= 4
+    assert "option19=value" in "".join(plot.svg for plot in drawn)
+
+
+def test_what_cannot_be_drawn_is_a_sentence(tmp_path: Path):
+    """One case at one shape gives no lines, and each missing figure says what it lacks."""
+    record = replace(speed_record(EAGER), memory=None, speedup_fp32=None, speedup_same_precision=None)
+    sections = draw_all(load_run(write_run(tmp_path, [record])), same)
+    missing = {section.title: section.plots[0].missing for section in sections}
+    drawn = [title for title, sentence in missing.items() if not sentence]
+    assert drawn == ["Latency distributions"]
+    assert all(sentence.startswith("Not drawn: ") for sentence in missing.values() if sentence)
+
+
+def test_the_pareto_front_is_what_nothing_dominates():
+    """Against the definition, on random points with ties."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        points = [tuple(point) for point in rng.integers(0, 6, size=(12, 2)).tolist()]
+        dominated = {
+            i
+            for (i, a), (j, b) in itertools.product(enumerate(points), repeat=2)
+            if i != j and b[0] >= a[0] and b[1] >= a[1] and b != a
+        }
+        assert pareto_front(points) == sorted(set(range(12)) - dominated)
+
+
+def test_break_even_counts_the_extra_build_against_the_saving(tmp_path: Path):
+    """30 s of extra build and 8 ms saved an inference pay off after 3750 inferences."""
+    base, fast = speed_record(EAGER), speed_record(FAST)
+    speedup = replace(fast.speedup_same_precision, ratio=5.0, baseline_median_ms=10.0)
+    fast = replace(fast, speedup_same_precision=speedup, build=Build(31.0))
+    base = replace(base, build=Build(1.0))
+    (group,) = load_run(write_run(tmp_path, [base, fast])).groups
+    row = next(row for row in group.rows if row.case == FAST)
+    assert inferences_to_break_even(group, row) == pytest.approx(3750)
+
+
+def test_what_saves_nothing_never_breaks_even(tmp_path: Path):
+    """A configuration slower than eager has no break-even."""
+    fast = speed_record(FAST)
+    fast = replace(fast, speedup_same_precision=replace(fast.speedup_same_precision, ratio=0.9))
+    (group,) = load_run(write_run(tmp_path, [speed_record(EAGER), fast])).groups
+    assert inferences_to_break_even(group, group.rows[1]) is None
