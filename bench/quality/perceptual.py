@@ -19,9 +19,6 @@ PESQ_RATE = 16000
 # P.862 is for sentences of 8 to 30 s; its C code holds 50 utterances and does not check.
 PESQ_MAX_S = 30.0
 VISQOL_RATE = 48000
-# Score of identical signals: the top of each model's scale, from which a drop is counted.
-PESQ_BEST = 4.6439
-STOI_BEST = 1.0
 
 
 def _resample(signal: Signal, sample_rate: int, target: int) -> Signal:
