@@ -30,9 +30,10 @@ def _parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=_compare)
 
     nightly = commands.add_parser("nightly", help="compare tonight's run and add it to the history")
-    nightly.add_argument("run_directory", type=Path, metavar="RUN", help="tonight's run")
+    nightly.add_argument("run_directory", type=Path, metavar="RUN", help="tonight's run, or its folder: the newest")
     nightly.add_argument("--baseline", type=Path, metavar="RUN", help="also compare with this stored run")
     nightly.add_argument("--last", type=int, default=14, help="nights of history to compare with (14)")
+    nightly.add_argument("--report", type=Path, metavar="FILE", help="also write the HTML report there")
     _comparison_options(nightly)
     nightly.set_defaults(run=_nightly)
     return parser

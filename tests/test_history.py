@@ -145,6 +145,17 @@ def test_nightly_compares_appends_and_ends_with_the_worst_code(tmp_path: Path, c
     assert main(["nightly", str(tmp_path / "run-3"), "--history", history]) == 1
 
 
+def test_nightly_takes_the_newest_run_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A folder of runs stands for the run that was started last."""
+    for night in range(2):
+        append_record(tmp_path / "nights" / f"2026010{night}", record(night=night))
+    assert main(["nightly", str(tmp_path / "nights"), "--history", str(tmp_path / "history")]) == 0
+    assert {item.run_id for item in read_history(tmp_path / "history")} == {"run-1"}
+    assert "first night" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    assert main(["nightly", str(tmp_path / "empty"), "--history", str(tmp_path / "history")]) == 2
+
+
 def test_nightly_with_a_baseline_reports_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """A slow creep that no single night shows is worse than the stored baseline."""
     history = str(tmp_path / "history")

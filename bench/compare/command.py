@@ -8,6 +8,7 @@ from bench.compare import Comparison, compare_observations, load_thresholds, rea
 from bench.compare.observation import Observation
 from bench.compare.render import to_json, to_markdown, to_text
 from bench.errors import InputError
+from bench.record import FILE_NAME
 from bench.history import append_history, read_history
 
 DEFAULT_HISTORY = Path("results/history")
@@ -42,7 +43,8 @@ def nightly(arguments: argparse.Namespace) -> int:
         raise InputError(f"--last must be 1 or more, not {arguments.last}")
     thresholds = load_thresholds(arguments.thresholds)
     folder = arguments.history or DEFAULT_HISTORY
-    new = read_side(arguments.run_directory, thresholds.metrics)
+    run = _newest(arguments.run_directory)
+    new = read_side(run, thresholds.metrics)
     history = _earlier(folder, new) if folder.is_dir() else []
     comparisons = []
     if arguments.baseline:
@@ -51,13 +53,26 @@ def nightly(arguments: argparse.Namespace) -> int:
     if history:
         base = _last(history, arguments.last)
         comparisons.append(compare_observations(base, new, history=history, thresholds=thresholds))
-    append_history(arguments.run_directory, folder, thresholds)
+    append_history(run, folder, thresholds)
     _write(arguments, comparisons)
+    if arguments.report:
+        # Reports bring matplotlib, which a comparison does without.
+        from reports.render import write_report
+
+        write_report(run, arguments.baseline, arguments.report)
     if not comparisons:
         sys.stdout.write(f"first night: nothing to compare with yet; history started in {folder}\n")
         return 0
     codes = {comparison.exit_code for comparison in comparisons}
     return 1 if 1 in codes else max(codes)
+
+
+def _newest(path: Path) -> Path:
+    """The run itself, or the newest run of a folder of runs, whose names sort by time."""
+    if not path.is_dir() or (path / FILE_NAME).exists():
+        return path
+    runs = sorted(child for child in path.iterdir() if (child / FILE_NAME).exists())
+    return runs[-1] if runs else path
 
 
 def _against(words: list[str] | None) -> tuple[int, list[str]]:
