@@ -8,8 +8,8 @@ from bench.compare import Comparison, compare_observations, load_thresholds, rea
 from bench.compare.observation import Observation
 from bench.compare.render import to_json, to_markdown, to_text
 from bench.errors import InputError
-from bench.record import FILE_NAME
 from bench.history import append_history, read_history
+from bench.record import FILE_NAME
 
 DEFAULT_HISTORY = Path("results/history")
 REMEMBERED = 60  # nights that show how far nights differ
