@@ -98,7 +98,8 @@ def _choose(group: Group, question: str, rows: list[Row], cost: Callable[[Row], 
     not_failed = [pair for pair in ranked if pair[1].verdict != FAIL]
     chosen, judgement = (fit if anything_judged and fit else not_failed or ranked)[0]
     before = ranked[: ranked.index((chosen, judgement))]
-    same_shape = [row for row, other in fit if row is not chosen and _overlap(row, chosen)]
+    rivals = fit if judgement.within_tier else not_failed
+    same_shape = [row for row, _ in rivals if row is not chosen and _overlap(row, chosen)]
     tied = tuple(row.configuration for row in same_shape if row.case.frames == chosen.case.frames)
     return Choice(question, chosen, judgement, judgement.within_tier, tied, tuple(before))
 

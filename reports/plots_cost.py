@@ -80,17 +80,20 @@ def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         words.append(f"At once, being built as fast as eager: {_few(at_once)}.")
     if not points:
         return "Not drawn: no build has a break-even. " + " ".join(words)
-    drawing, (axes,) = figure(8, 3.6)
-    for row, inferences in points:
-        colour, mark = marks[row.case.backend]
-        seconds = row.record.build.seconds if row.record.build else 0.0
-        axes.plot([seconds], [inferences], mark, color=colour, markersize=6)
-        if len(points) <= CONFIGURATIONS_SHOWN:
-            name_point(axes, short(row.configuration), seconds, inferences)
-    axes.margins(x=0.3, y=0.2)
-    log_axes(axes, "both")
-    axes.set_xlabel("build time, s")
-    axes.set_ylabel("inferences to break even")
+    points = sorted(points, key=lambda point: point[1])[:CONFIGURATIONS_SHOWN]
+    drawing, axes = figure(9, 1.0 + 0.26 * len(points), 1, 2, sharey=True)
+    builds = [row.record.build.seconds if row.record.build else 0.0 for row, _ in points]
+    titles = ("build, s", "inferences to break even")
+    for panel, values, title in zip(axes, (builds, [value for _, value in points]), titles, strict=True):
+        for line, ((row, _), value) in enumerate(zip(points, values, strict=True)):
+            colour, mark = marks[row.case.backend]
+            panel.plot([value], [line], mark, color=colour, markersize=6)
+            name_point(panel, number(value), value, line)
+        panel.margins(x=0.25)
+        log_axes(panel, "x")
+        panel.set_xlabel(title)
+    axes[0].set_yticks(range(len(points)), [short(row.configuration) for row, _ in points])
+    axes[0].set_ylim(len(points) - 0.5, -0.5)
     case = rows[0].case
     caption = (
         f"Batch {case.batch}, {case.frames} frames. Break-even is the build time beyond eager's, over the "

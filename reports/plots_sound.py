@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.plots_speed import CONFIGURATIONS_SHOWN, Marks, headline, log_axes
@@ -10,6 +11,7 @@ from reports.run import FAIL, PASS, WARN, Group, Judgement, Row
 from reports.style import MUTED, PAPER, figure, name_point
 from reports.text import short
 
+_HEIGHT = 4.2  # inches of the figure of speed against fidelity
 _BAND = re.compile(r"lsd_(\d+)_(\d+)_khz")
 
 
@@ -27,18 +29,20 @@ def pareto(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     if not points:
         return "Not drawn: no configuration has both a speedup over eager fp32 and a measured SNR."
     front = pareto_front([(snr_db, ratio) for *_, snr_db, ratio in points])
-    drawing, (axes,) = figure(8, 4)
+    drawing, (axes,) = figure(8, _HEIGHT)
     line = sorted(points[i][2:] for i in front)
     axes.step([x for x, _ in line], [y for _, y in line], where="pre", color=MUTED, linewidth=1)
+    names: list[tuple[float, float, str]] = []
     for index, (row, judgement, snr_db, ratio) in enumerate(points):
         colour, mark = marks[row.case.backend]
         inside = colour if judgement.verdict == PASS else PAPER
         axes.plot([snr_db], [ratio], mark, color=colour, markerfacecolor=inside, markersize=7)
         if index in front or len(points) <= CONFIGURATIONS_SHOWN:
             words = short(row.configuration) + (f" ({judgement.verdict})" if judgement.verdict in (FAIL, WARN) else "")
-            name_point(axes, words, snr_db, ratio)
+            names.append((snr_db, ratio, words))
     axes.margins(x=0.25, y=0.15)
     log_axes(axes, "y")
+    _name_apart(axes, names)
     axes.set_xlabel("SNR against eager fp32, dB")
     axes.set_ylabel("speedup over eager fp32")
     case = points[0][0].case
@@ -51,6 +55,19 @@ def pareto(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         caption += f"Left out, without an SNR or a speedup: {', '.join(without[:8])}"
         caption += f" and {len(without) - 8} more." if len(without) > 8 else "."
     return drawing, caption
+
+
+def _name_apart(axes: Axes, names: list[tuple[float, float, str]]) -> None:
+    """Names points of like SNR one above the other, however near they are."""
+    height_points = 0.8 * 72 * _HEIGHT
+    low, high = np.log(axes.get_ylim())
+    below: dict[int, float] = {}
+    for snr_db, ratio, words in sorted(names, key=lambda name: name[1]):
+        place = (np.log(ratio) - low) / (high - low) * height_points
+        column = round(snr_db / 10)
+        lowest = max(place, below.get(column, -np.inf) + 9)
+        below[column] = lowest
+        name_point(axes, words, snr_db, ratio, up=lowest - place)
 
 
 def pareto_front(points: list[tuple[float, float]]) -> list[int]:

@@ -86,7 +86,7 @@ def batch(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         panel.set_xlabel("batch")
         log_axes(panel, "x")
         _at(panel, sizes)
-        panel.set_ylim(bottom=0)
+    axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel("seconds of audio per second")
     legend(drawing, axes)
     methods = {row.record.throughput.method for row in rows if row.record.throughput}
@@ -185,8 +185,10 @@ def log_axes(axes: Axes, which: str) -> None:
 
 
 def _at(axes: Axes, values: list[int]) -> None:
-    """Ticks at the measured values, at most six of them."""
-    few = [values[i] for i in np.unique(np.linspace(0, len(values) - 1, min(6, len(values))).astype(int))]
+    """Ticks at measured values on a logarithmic axis, as many as have room."""
+    even = np.geomspace(values[0], values[-1], 5)
+    nearest = {min(values, key=lambda value: distance(value, wanted)) for wanted in even}
+    few = values if len(values) <= 4 else sorted(nearest)
     axes.set_xticks(few, [str(value) for value in few])
     axes.xaxis.set_minor_locator(NullLocator())
 

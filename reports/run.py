@@ -3,7 +3,6 @@
 import json
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -92,6 +91,7 @@ class Group:
         version, device, weights: What they share; ``weights`` is the text to show beside every figure.
         synthetic: Whether the weights are synthetic.
         rows: The timed rows.
+        judged: Rows of cases that were judged but not timed.
     """
 
     version: str
@@ -99,6 +99,7 @@ class Group:
     weights: str
     synthetic: bool
     rows: tuple[Row, ...]
+    judged: tuple[Row, ...] = ()
 
     @property
     def name(self) -> str:
@@ -117,7 +118,7 @@ class Group:
     @cached_property
     def _gates(self) -> dict[str, Judgement]:
         gates: dict[str, tuple[int, Judgement]] = {}
-        for row in self.rows:
+        for row in (*self.rows, *self.judged):
             judgement = row.judgement
             rank = _WORST_FIRST.index(judgement.verdict)
             if judgement.reason and judgement.verdict in (FAIL, WARN):
@@ -280,17 +281,25 @@ def _judge(record: Record, quality: Record | None, others: bool = False) -> Judg
     return Judgement(verdict, ": ".join(parts), values)
 
 
-def _group(rows: Iterable[Row]) -> list[Group]:
+def _group(rows: list[Row]) -> list[Group]:
     found: defaultdict[tuple[str, str, str, bool], list[Row]] = defaultdict(list)
+    judged: defaultdict[tuple[str, str, str, bool], list[Row]] = defaultdict(list)
     for row in rows:
         if row.timed:
-            weights = row.record.weights
-            name = f"{weights.name}, sha256 {weights.sha256[:12]}" if weights else "weights not recorded"
-            synthetic = bool(weights and weights.synthetic)
-            if synthetic and "synthetic" not in name:
-                name = f"synthetic weights: {name}"
-            found[row.case.version, row.record.device, name, synthetic].append(row)
-    return [Group(*key, tuple(found[key])) for key in sorted(found)]
+            found[_identity(row)].append(row)
+        elif row.record.kind == "quality":
+            judged[_identity(row)].append(row)
+    return [Group(*key, tuple(found[key]), tuple(judged[key])) for key in sorted(found)]
+
+
+def _identity(row: Row) -> tuple[str, str, str, bool]:
+    """What rows must share to be compared: version, device, weights, and whether these are synthetic."""
+    weights = row.record.weights
+    name = f"{weights.name}, sha256 {weights.sha256[:12]}" if weights else "weights not recorded"
+    synthetic = bool(weights and weights.synthetic)
+    if synthetic and "synthetic" not in name:
+        name = f"synthetic weights: {name}"
+    return row.case.version, row.record.device, name, synthetic
 
 
 def _sentence(text: str) -> str:

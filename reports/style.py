@@ -113,9 +113,9 @@ def to_svg(drawing: Figure, name: str, title: str, description: str) -> Markup:
     return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704 - ElementTree escapes text
 
 
-def name_point(axes: Axes, words: str, x: float, y: float) -> None:
-    """Writes a label to the right of a point."""
-    axes.annotate(words, (x, y), xytext=(7, 1), textcoords="offset points", va="center", fontsize=8)
+def name_point(axes: Axes, words: str, x: float, y: float, up: float = 0) -> None:
+    """Writes a label to the right of a point, ``up`` points higher than it."""
+    axes.annotate(words, (x, y), xytext=(7, 1 + up), textcoords="offset points", va="center", fontsize=8)
 
 
 def _referred(root: ET.Element) -> set[str]:

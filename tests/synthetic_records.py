@@ -199,8 +199,8 @@ def many_records(number: int, rounds: int = 100) -> list[Record]:
                         if len(records) >= number:
                             return records
                         case = Case(version, backend, precision, batch, frames)
-                        kind = quality_record(case) if batch == 2 else speed_record(case, rounds)
-                        records.append(kind)
+                        judged = batch == 2
+                        records.append(quality_record(case) if judged else speed_record(case, rounds))
     return records
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from bench.case import Case
-from bench.record import Build
-from reports.plots import Section, draw_all
+from bench.record import Build, Record
+from reports import plots_cost, plots_sound, plots_speed
+from reports.plots import Draw, Section, draw_all
 from reports.plots_cost import inferences_to_break_even
 from reports.plots_sound import pareto_front
 from reports.run import load_run
-from reports.style import INK, SERIES, marks
-from tests.synthetic_records import speed_record, sweep_records, write_run
+from reports.style import INK, SERIES, house, marks
+from tests.synthetic_records import quality_record, speed_record, sweep_records, write_run
 
 EAGER = Case("v3", "eager", "fp16", 1, 468)
 FAST = Case("v3", "tensorrt", "fp16", 1, 468)
@@ -108,6 +109,35 @@ def test_what_cannot_be_drawn_is_a_sentence(tmp_path: Path):
     drawn = [title for title, sentence in missing.items() if not sentence]
     assert drawn == ["Latency distributions"]
     assert all(sentence.startswith("Not drawn: ") for sentence in missing.values() if sentence)
+
+
+@pytest.mark.parametrize("draw", [plots_speed.length, plots_speed.batch, plots_sound.bands, plots_cost.memory])
+def test_no_point_lies_outside_its_axes(tmp_path: Path, draw: Draw):
+    """Panels that share a scale show all of each, whichever was drawn first."""
+    records = [speed_record(Case("v3", backend, "fp32", 1, t)) for backend in ("eager", "tensorrt") for t in (23, 468)]
+    records += [replace(r, case=replace(r.case, precision="tf32")) for r in many_times(records)]
+    records += [replace(r, case=replace(r.case, batch=4)) for r in records]
+    records += [quality_record(record.case) for record in records]
+    (group,) = load_run(write_run(tmp_path, records)).groups
+    with house():
+        drawing, _ = draw(group, marks(["tensorrt"]))
+        for axes in drawing.axes:
+            ends = np.sort([axes.get_xlim(), axes.get_ylim()], axis=1)
+            for line in axes.get_lines():
+                points = np.asarray(line.get_xydata(), float)
+                if line.get_transform() == axes.transData:
+                    assert (points >= ends[:, 0]).all()
+                    assert (points <= ends[:, 1]).all()
+
+
+def many_times(records: list[Record]) -> list[Record]:
+    """The same records with 50 times the throughput and 50 times the latency."""
+    changed = []
+    for record in records:
+        throughput = replace(record.throughput, audio_s_per_s=50 * record.throughput.audio_s_per_s)
+        timing = replace(record.timing, median_ms=50 * record.timing.median_ms)
+        changed.append(replace(record, throughput=throughput, timing=timing))
+    return changed
 
 
 def test_the_pareto_front_is_what_nothing_dominates():

@@ -113,6 +113,14 @@ def test_the_worst_shape_decides_for_a_configuration(tmp_path: Path):
     assert short.id in gate.reason
 
 
+def test_a_shape_that_was_judged_but_not_timed_counts_too(tmp_path: Path):
+    """The verdict on a configuration includes the lengths at which only its sound was looked at."""
+    records = [speed_record(FAST), quality_record(replace(FAST, frames=999), "fail")]
+    run = load_run(write_run(tmp_path / "run", records))
+    assert run.groups[0].gate("tensorrt fp16").verdict == FAIL
+    assert [row.timed for row in run.rows] == [True, False]
+
+
 def test_the_last_record_of_a_case_counts(tmp_path: Path):
     """A case that was run again is one row with the newer figures, and the reader is told."""
     again = speed_record(EAGER, seed=1)
