@@ -123,7 +123,9 @@ def lead(choices: list[Choice]) -> str:
     if choice.within_tier and judgement.verdict == REFERENCE:
         fitness = "It is the reference that every other sound is judged against."
     elif choice.within_tier:
-        fitness = f"Its sound passes its fidelity tier ({judgement.reason})."
+        synthetic = row.record.weights is not None and row.record.weights.synthetic
+        only = ", with synthetic weights only" if synthetic else ""
+        fitness = f"Its sound passes its fidelity tier ({judgement.reason}){only}."
     elif judgement.verdict == NOT_JUDGED:
         fitness = "Its sound was not judged: judge it before shipping it."
     else:

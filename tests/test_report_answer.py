@@ -46,6 +46,17 @@ def test_without_any_verdict_the_fastest_is_shown_as_not_judged(tmp_path: Path):
     assert "not judged" in lead([choice])
 
 
+def test_a_pass_with_synthetic_weights_says_so(tmp_path: Path):
+    """A verdict on synthetic weights is not taken for one on the real model."""
+    records = [*timed(EAGER, FAST), quality_record(FAST)]
+    assert "with synthetic weights only" in lead(choices(tmp_path / "synthetic", records))
+    trained = replace(records[0].weights, synthetic=False, name="trained")
+    records = [replace(record, weights=trained) for record in records]
+    sentence = lead(choices(tmp_path / "trained", records))
+    assert "passes its fidelity tier" in sentence
+    assert "synthetic" not in sentence
+
+
 def test_a_failed_sound_is_never_shipped_for_want_of_others(tmp_path: Path):
     """When all fail, the sentence says not to ship."""
     sentence = lead(choices(tmp_path, [*timed(FAST), quality_record(FAST, "fail")]))
