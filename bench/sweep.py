@@ -90,7 +90,7 @@ def _check(version: str, precision: str) -> None:
 def _positive(axis: str, value: Any) -> int:
     try:
         number = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = 0
     if number < 1 or number != float(value):
         raise InputError(f"{axis} are whole numbers from 1, not {value!r}")
@@ -122,7 +122,7 @@ def load_profile(name: str) -> Profile:
     except (OSError, ValueError) as error:
         raise InputError(f"profile {file} cannot be read: {error}") from error
     grids = data.get("grid")
-    if not isinstance(grids, list) or not grids:
+    if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) for grid in grids):
         raise InputError(f"profile {file} has no [[grid]]")
     for grid in grids:
         wrong = [key for key, value in grid.items() if key not in AXES or not isinstance(value, list)]
@@ -131,6 +131,8 @@ def load_profile(name: str) -> Profile:
             what = f"an unknown axis {wrong[0]!r}" if wrong else f"no {missing[0]}"
             raise InputError(f"profile {file}: a grid has {what}; axes are lists named {', '.join(AXES)}")
     stop = data.get("stop", {})
+    if not isinstance(stop, dict) or not all(type(value) in (int, float) for value in stop.values()):
+        raise InputError(f"profile {file}: [stop] is a table of numbers")
     unknown = sorted(set(stop) - {field.name for field in fields(StopRule)})
     if unknown:
         raise InputError(f"profile {file}: [stop] has no field {unknown[0]!r}")
