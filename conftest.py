@@ -58,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 _SWEEP = pytest.StashKey[Any]()
+_WARNINGS = pytest.StashKey[list[str]]()
 
 
 def _read_sweep(config: pytest.Config) -> tuple[list[Any], Any]:
@@ -171,6 +172,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Gives every speed case the clock of its samples."""
     if "conclude_speed" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.benchmark(timer=_CLOCK))
+        # A case that fails has no durations to show.
+        item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"))
 
 
 def _file(record: Any, settings: Any) -> None:
@@ -204,6 +207,22 @@ def conclude_speed(benchmark: Any, settings: Any) -> Callable[[Any], None]:
             benchmark.extra_info.update(_headline(record))
             _CLOCK.replay(benchmark, record.timing.samples_ms)
         _judge(record)
+
+    return conclude
+
+
+@pytest.fixture
+def conclude_quality(settings: Any, request: pytest.FixtureRequest) -> Callable[[Any], None]:
+    """Files a record, and passes, warns, skips or fails by its verdict."""
+
+    def conclude(record: Any) -> None:
+        _file(record, settings)
+        _judge(record)
+        verdict, reason = record.fidelity["verdict"], record.fidelity["reason"]
+        if verdict == "fail":
+            pytest.fail(f"fidelity fails: {reason}", pytrace=False)
+        if verdict == "warn":
+            request.config.stash.setdefault(_WARNINGS, []).append(f"{record.id}: {reason}")
 
     return conclude
 
@@ -253,4 +272,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("records")
     terminalreporter.write_line(", ".join(f"{count} {status}" for status, count in counts.items()))
     terminalreporter.write_line(f"weights: {'; '.join(weights)}")
+    for warning in config.stash.get(_WARNINGS, []):
+        terminalreporter.write_line(f"fidelity warning: {warning}")
     terminalreporter.write_line(str(file))

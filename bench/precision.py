@@ -119,7 +119,8 @@ def _convolutions(run: Callable[[], Tensor]) -> tuple[Tensor, list[tuple[str, st
     """The output of ``run`` and the data types (input, weight) of each convolution that ran in it."""
     with TemporaryDirectory() as directory:
         trace = Path(directory) / "trace.json"
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
+        activities = [torch.profiler.ProfilerActivity.CPU]
+        with torch.profiler.profile(activities=activities, record_shapes=True, acc_events=True) as profile:
             output = run()
         profile.export_chrome_trace(str(trace))
         events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]

@@ -52,12 +52,14 @@ class Runner:
         build: Seconds and sizes; ``Build.seconds`` is filled in by the caller.
         effective: Checks, by an untimed call, what precision is in effect; raises ``WrongOutputError``
             when it is not the label's.
+        any_shape: Whether ``run`` also takes other batches and lengths than the case's.
     """
 
     run: Callable[[Tensor], Tensor]
     dtype: torch.dtype
     build: Build
     effective: Callable[[Tensor], EffectivePrecision]
+    any_shape: bool = False
 
 
 class Backend(ABC):

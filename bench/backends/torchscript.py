@@ -48,5 +48,6 @@ class TorchScript(Backend):
             run=run,
             dtype=precision.dtype,
             build=Build(seconds=0.0, details={"graph_nodes": sum(1 for _ in frozen.graph.nodes())}),
+            any_shape=True,
             effective=lambda mel: observe(run, mel, precision, None if precision.autocast else weights),
         )

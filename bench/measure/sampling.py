@@ -8,8 +8,10 @@ them alike and ratios between them stay honest::
     ...       until the case's median is stable
 """
 
+import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +63,19 @@ class StopRule:
         return None
 
 
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Keeps Python's garbage collector, which a launch-bound inference sets off, out of the samples."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 @dataclass(frozen=True)
 class Samples:
     """Durations of one contender, one a round, in order."""
@@ -93,11 +108,12 @@ def sample(
     host: list[list[float]] = [[] for _ in contenders]
     started = now()
     reason = None
-    while reason is None:
-        for index in order.permutation(len(contenders)):
-            device_ms, host_ms = contenders[index]()
-            device[index].append(device_ms)
-            host[index].append(host_ms)
-        between()
-        reason = rule.reason(device[0], now() - started)
+    with _no_collections():
+        while reason is None:
+            for index in order.permutation(len(contenders)):
+                device_ms, host_ms = contenders[index]()
+                device[index].append(device_ms)
+                host[index].append(host_ms)
+            between()
+            reason = rule.reason(device[0], now() - started)
     return [Samples(tuple(d), tuple(h)) for d, h in zip(device, host, strict=True)], reason

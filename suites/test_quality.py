@@ -1,0 +1,13 @@
+"""How does every way of running a vocoder sound, compared with PyTorch in float32?"""
+
+from collections.abc import Callable
+
+from bench.case import Case
+from bench.judge import judge_case
+from bench.record import Record
+from bench.settings import Settings
+
+
+def test_quality(case: Case, settings: Settings, conclude_quality: Callable[[Record], None]) -> None:
+    """The case's sound is within the tier of its precision on every input."""
+    conclude_quality(judge_case(case, settings))
