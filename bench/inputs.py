@@ -27,7 +27,7 @@ def _voice(audio: str | None, spec: VocoderSpec) -> Tensor:
     return log_mel(default_speech() if audio is None else audio, spec)
 
 
-def speech_inputs(audio: str | None, spec: VocoderSpec, batch: int, frames: int, any_shape: bool) -> dict[str, Tensor]:
+def speech_inputs(audio: str | None, spec: VocoderSpec, batch: int, frames: int) -> dict[str, Tensor]:
     """Inputs by name, the run's own speech first.
 
     Args:
@@ -35,18 +35,17 @@ def speech_inputs(audio: str | None, spec: VocoderSpec, batch: int, frames: int,
         spec: Whose mels.
         batch: Items.
         frames: Frames of each.
-        any_shape: Whether to add an input of another length.
 
     Returns:
         float32 ``(batch, bands, frames)`` each: ``speech``, ``other speech`` (a later stretch), ``higher voice``,
-        ``loud``, ``quiet``, ``pause`` (silence in the middle), ``silence``, and ``other length``.
+        ``loud``, ``quiet``, ``pause`` (silence in the middle), ``silence``, and ``other length``, which is shorter.
     """
     mel = _voice(audio, spec)
     speech = speech_mels(mel, batch, frames)
     later = speech_mels(mel.roll(-max(frames, mel.shape[-1] // 5), dims=-1), batch, frames)
     pause = speech.clone()
     pause[..., frames // 3 : frames - frames // 3] = LOG_FLOOR
-    inputs = {
+    return {
         "speech": speech,
         "other speech": later,
         "higher voice": speech_mels(_higher_voice(audio, spec), batch, frames),
@@ -54,10 +53,8 @@ def speech_inputs(audio: str | None, spec: VocoderSpec, batch: int, frames: int,
         "quiet": _gain(speech, QUIET_DB),
         "pause": pause,
         "silence": torch.full_like(speech, LOG_FLOOR),
+        "other length": speech_mels(mel, batch, max(1, math.ceil(ODD_LENGTH * frames))),
     }
-    if any_shape:
-        inputs["other length"] = speech_mels(mel, batch, max(1, math.ceil(ODD_LENGTH * frames)))
-    return inputs
 
 
 def _gain(mel: Tensor, gain_db: float) -> Tensor:
