@@ -1,0 +1,116 @@
+"""The exported graph computes what the vocoder computes, in the opset that a TensorRT version reads."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from bench.mels import default_speech, log_mel, speech_mels
+from bench.onnx_export import export_onnx, opset_for
+from bench.vocoders.hifigan import HifiGan, HifiGanConfig
+from bench.vocoders.synthetic import initialise
+from tests.conftest import small_v3
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[onnx]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e '.[onnx]'")
+
+
+def tiny(version: str) -> nn.Module:
+    """The network with one kernel size and few channels, which an exporter walks through in seconds."""
+    if version == "v3":
+        return small_v3(
+            upsample_initial_channel=16,
+            upsample_rates=[4, 2],
+            upsample_kernel_sizes=[8, 4],
+            resblock_kernel_sizes=[3],
+            resblock_dilation_sizes=[[1, 3]],
+        )
+    config = HifiGanConfig(
+        upsample_initial_channel=16,
+        upsample_rates=(10, 2),
+        upsample_kernel_sizes=(20, 4),
+        resblock_kernel_sizes=(3, 7),
+        resblock_dilation_sizes=((1, 3), (1, 3)),
+    )
+    model = HifiGan(config)
+    initialise(model, 0)
+    return model.eval().requires_grad_(False)
+
+
+def snr_db(reference: torch.Tensor, test: torch.Tensor) -> float:
+    """Signal-to-noise ratio in float64."""
+    noise = (reference.double() - test.double()).square().sum().clamp(min=1e-300)
+    return float(10 * torch.log10(reference.double().square().sum() / noise))
+
+
+@pytest.mark.parametrize("opset", [17, 20])
+@pytest.mark.parametrize("version", ["v3", "v4"])
+def test_graph_equals_eager(tmp_path: Path, version: str, opset: int) -> None:
+    """ONNX Runtime gives eager's output at 100 dB or more; names, shape, opset and weights are in the one file."""
+    if opset > 17:
+        pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install -e '.[onnx]'")
+    vocoder = tiny(version)
+    mel = speech_mels(log_mel(default_speech(), vocoder.spec), 2, 9)
+    file = tmp_path / "vocoder.onnx"
+    export_onnx(vocoder, mel, file, opset)
+    assert [path.name for path in tmp_path.iterdir()] == ["vocoder.onnx"]
+    graph = onnx.load(file)
+    onnx.checker.check_model(graph)
+    assert [entry.version for entry in graph.opset_import if entry.domain in ("", "ai.onnx")] == [opset]
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    assert [entry.name for entry in session.get_inputs()] == ["mel"]
+    assert [entry.name for entry in session.get_outputs()] == ["audio"]
+    [wave] = session.run(None, {"mel": mel.numpy()})
+    with torch.inference_mode():
+        reference = vocoder(mel)
+    assert wave.shape == tuple(reference.shape)
+    assert snr_db(reference, torch.from_numpy(wave)) >= 100
+
+
+def test_the_graph_has_no_transposed_filter(tmp_path: Path) -> None:
+    """The alias-free activation is exported in its polyphase form: transposed convolutions only where rates change."""
+    vocoder = tiny("v3")
+    file = tmp_path / "vocoder.onnx"
+    export_onnx(vocoder, torch.zeros(1, 100, 9), file, 17)
+    kinds = [node.op_type for node in onnx.load(file).graph.node]
+    assert kinds.count("ConvTranspose") == len(vocoder.config.upsample_rates)
+
+
+def test_float16_graphs_stay_float16(tmp_path: Path) -> None:
+    """A half-precision vocoder is exported with half-precision input, output and weights, as strong typing needs."""
+    vocoder = tiny("v4").half()
+    file = tmp_path / "vocoder.onnx"
+    export_onnx(vocoder, torch.zeros(1, 100, 9, dtype=torch.float16), file, 17)
+    graph = onnx.load(file).graph
+    half = onnx.TensorProto.FLOAT16
+    assert [value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)] == [half, half]
+    convolutions = [node for node in graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    assert {types[node.input[1]] for node in convolutions} == {half}
+
+
+def test_exporting_leaves_the_vocoder_alone(tmp_path: Path) -> None:
+    """The vocoder that was exported is still the original form with the original values."""
+    vocoder = tiny("v3")
+    before = {name: value.clone() for name, value in vocoder.state_dict().items()}
+    export_onnx(vocoder, torch.zeros(1, 100, 9), tmp_path / "vocoder.onnx", 17)
+    after = vocoder.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+@pytest.mark.parametrize(
+    ("major", "dtype", "opset"),
+    [
+        (8, torch.float32, 17),
+        (8, torch.float16, 17),
+        (10, torch.float32, 20),
+        (10, torch.bfloat16, 22),
+        (11, torch.float16, 20),
+        (11, torch.bfloat16, 22),
+    ],
+)
+def test_opset_follows_tensorrt(major: int, dtype: torch.dtype, opset: int) -> None:
+    """TensorRT 8.6 reads up to opset 17; later ones take 20, and 22 for bfloat16 convolutions."""
+    assert opset_for(major, dtype) == opset

@@ -1,0 +1,236 @@
+"""One case in, one record out: complete, consistent with its samples, and honest about what did not run."""
+
+import pickle
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.backends.base import backends
+from bench.case import Case
+from bench.errors import InputError
+from bench.measure import speed
+from bench.measure.clock import Clock
+from bench.measure.sampling import StopRule
+from bench.measure.speed import measure_case
+from bench.record import Memory, Record, Status, dump_record, load_record
+from bench.settings import Settings
+from bench.vocoders import V3
+
+STOP = StopRule(min_rounds=7, min_time_s=0.001, relative_width=0.5, time_limit_s=5.0, max_rounds=9)
+
+
+@pytest.fixture(scope="module")
+def settings(v3_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A run on the CPU with the small checkpoint."""
+    return Settings("run", str(tmp_path_factory.mktemp("results")), weights=(str(v3_directory),), stop=STOP, seed=3)
+
+
+@pytest.fixture(scope="module")
+def eager(settings: Settings) -> Record:
+    """Eager fp32, batch 2."""
+    return measure_case(Case("v3", "eager", "fp32", 2, 2), settings)
+
+
+@pytest.fixture(scope="module")
+def lowered(settings: Settings) -> Record:
+    """TorchScript in bfloat16, which has two baselines."""
+    return measure_case(Case("v3", "torchscript", "bf16", 1, 1), settings)
+
+
+def test_record_is_complete(eager: Record, settings: Settings, v3_directory: Path) -> None:
+    """An ok record says what ran, on what, and holds every part that a CPU can measure."""
+    assert (eager.status, eager.reason, eager.kind, eager.run_id) == (Status.OK, "", "speed", "run")
+    assert (eager.device, eager.seed) == ("cpu", 3)
+    assert eager.weights is not None
+    assert eager.weights.name == f"{v3_directory.name}/bigvgan_generator.pt"
+    assert not eager.weights.synthetic
+    assert eager.audio is not None
+    assert eager.audio.startswith("speech.flac sha256:")
+    parts = ("timing", "throughput", "speedup_same_precision", "speedup_fp32", "memory", "build", "precision")
+    assert [part for part in parts if getattr(eager, part) is None] == []
+    assert eager.gpu_state is None
+    assert eager.environment["threads"] == settings.threads == 1
+    assert eager.environment["gpu"] is None
+    assert eager.build is not None
+    assert eager.build.seconds > 0
+    assert load_record(dump_record(eager)) == eager
+
+
+def test_figures_follow_from_the_samples(eager: Record) -> None:
+    """Every statistic of the timing is that of the samples in the record; tails are blank with few of them."""
+    timing = eager.timing
+    assert timing is not None
+    samples = np.array(timing.samples_ms)
+    assert timing.rounds == len(samples) == len(timing.host_samples_ms)
+    assert STOP.min_rounds <= timing.rounds <= STOP.max_rounds
+    assert timing.stop_reason in ("stable", "max_rounds")
+    assert timing.median_ms == np.median(samples)
+    assert timing.mad_ms == pytest.approx(np.median(np.abs(samples - np.median(samples))))
+    assert timing.mean_ms == pytest.approx(samples.mean())
+    assert (timing.min_ms, timing.max_ms) == (samples.min(), samples.max())
+    assert timing.ci95_low_ms is not None
+    assert timing.ci95_high_ms is not None
+    assert timing.ci95_low_ms <= timing.median_ms <= timing.ci95_high_ms
+    assert (timing.p90_ms, timing.p99_ms) == (None, None)
+    assert timing.clock == "wall"
+    assert timing.samples_ms == timing.host_samples_ms
+
+
+def test_throughput_is_the_rounds(eager: Record) -> None:
+    """Throughput counts the timed rounds over their time, and audio seconds count the whole batch."""
+    timing, throughput = eager.timing, eager.throughput
+    assert timing is not None
+    assert throughput is not None
+    audio_s = 2 * 2 * 256 / 24_000
+    per_s = timing.rounds / (sum(timing.samples_ms) / 1000)
+    assert (throughput.method, throughput.rounds) == ("rounds", timing.rounds)
+    assert throughput.inferences_per_s == pytest.approx(per_s)
+    assert throughput.audio_s_per_s == pytest.approx(per_s * audio_s)
+    assert throughput.real_time_factor == pytest.approx(timing.median_ms / 1000 / audio_s)
+    assert audio_s == pytest.approx(2 * V3.audio_s(2))
+
+
+def test_eager_fp32_is_exactly_as_fast_as_itself(eager: Record) -> None:
+    """The baseline of the baseline is not run twice: both of its speedups are 1, from its own samples."""
+    for speedup in (eager.speedup_same_precision, eager.speedup_fp32):
+        assert speedup is not None
+        assert eager.timing is not None
+        assert (speedup.ratio, speedup.ci95_low, speedup.ci95_high) == (1.0, 1.0, 1.0)
+        assert speedup.baseline == "v3-eager-fp32-b2-t2"
+        assert speedup.baseline_samples_ms == eager.timing.samples_ms
+
+
+def test_baselines_ran_in_the_same_rounds(lowered: Record) -> None:
+    """Speedups are against eager of the same precision and eager fp32 at this shape, one sample a round each."""
+    timing, same, full = lowered.timing, lowered.speedup_same_precision, lowered.speedup_fp32
+    assert timing is not None
+    assert same is not None
+    assert full is not None
+    assert (same.baseline, full.baseline) == ("v3-eager-bf16-b1-t1", "v3-eager-fp32-b1-t1")
+    for speedup in (same, full):
+        assert len(speedup.baseline_samples_ms) == timing.rounds
+        assert speedup.baseline_median_ms == np.median(speedup.baseline_samples_ms)
+        assert speedup.ratio == pytest.approx(speedup.baseline_median_ms / timing.median_ms)
+        assert speedup.ci95_low is not None
+        assert speedup.ci95_high is not None
+        assert speedup.ci95_low <= speedup.ratio <= speedup.ci95_high
+    assert same.baseline_samples_ms != full.baseline_samples_ms
+
+
+def test_effective_precision_is_recorded(eager: Record, lowered: Record) -> None:
+    """The record says what the convolutions were seen to work in."""
+    assert eager.precision is not None
+    assert lowered.precision is not None
+    assert (eager.precision.weights, eager.precision.compute) == ("float32", "float32")
+    assert (lowered.precision.compute, lowered.precision.output) == ("bfloat16", "bfloat16")
+    assert "profiler" in lowered.precision.evidence
+
+
+def test_memory_on_a_cpu_is_the_resident_set(eager: Record) -> None:
+    """The resident set is there; what only a GPU has is blank, not 0."""
+    assert eager.memory is not None
+    blank = {item.name for item in fields(Memory) if getattr(eager.memory, item.name) is None}
+    known = {"rss_peak_bytes", "rss_delta_bytes"}
+    assert blank == {item.name for item in fields(Memory)} - known
+
+
+def test_warm_up_is_counted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recorded warm-up calls are those that really ran before the first sample."""
+    case = Case("v3", "eager", "fp32", 1, 1)
+    calls: list[str] = []
+    prepare = speed.prepare
+
+    def counting(*arguments: object, **named: object) -> object:
+        prepared = prepare(*arguments, **named)  # type: ignore[arg-type]
+        run, effective = prepared.runner.run, prepared.runner.effective
+
+        def counted(mel: object) -> object:
+            calls.append("call")
+            return run(mel)
+
+        def watched(mel: object) -> object:
+            calls.append("call")
+            return effective(mel)
+
+        runner = replace(prepared.runner, run=counted, effective=watched)
+        return replace(prepared, runner=runner)
+
+    sample = speed.sample
+    before = []
+
+    def sampling(*arguments: object) -> object:
+        before.append(len(calls))
+        return sample(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(speed, "prepare", counting)
+    monkeypatch.setattr(speed, "sample", sampling)
+    timing = measure_case(case, settings).timing
+    assert timing is not None
+    # Memory is weighed over two more calls.
+    assert before == [timing.warmup_rounds + 2]
+    assert timing.warmup_rounds >= speed.WARMUP_MIN_CALLS + 1
+    assert timing.first_call_ms > 0
+    assert timing.warmup_s > 0
+
+
+def test_warm_up_goes_on_until_two_calls_agree() -> None:
+    """Warm-up ends with the first call within a tenth of the one before, after three, or after twenty."""
+
+    class Script(Clock):
+        """Plays durations."""
+
+        name = "script"
+
+        def __init__(self, durations: list[float]) -> None:
+            self.durations = iter(durations)
+
+        def time_ms(self, call: object) -> tuple[float, float]:  # noqa: ARG002 - nothing to call
+            duration = next(self.durations)
+            return duration, duration
+
+        def synchronize(self) -> None:
+            """Nothing."""
+
+    class Nothing:
+        """A prepared case that is not called."""
+
+        call = None
+
+    def count(durations: list[float]) -> int:
+        return speed._warm_up(Nothing(), Script(durations))[0]  # type: ignore[arg-type]
+
+    assert count([5.0, 5.0, 5.0]) == 3
+    assert count([90.0, 40.0, 20.0, 10.0, 9.5]) == 5
+    assert count([1.0, 2.0] * 20) == speed.WARMUP_MAX_CALLS
+
+
+@pytest.mark.parametrize("name", [name for name in backends() if name.startswith("tensorrt")])
+def test_a_backend_that_cannot_run_is_a_row(settings: Settings, name: str) -> None:
+    """On a CPU the TensorRT backends leave a row with one sentence and no figure."""
+    record = measure_case(Case("v3", name, "fp32", 1, 2), settings)
+    assert record.status is Status.UNAVAILABLE
+    assert record.reason == "TensorRT needs an NVIDIA GPU."
+    figures = ("timing", "throughput", "speedup_same_precision", "speedup_fp32", "memory", "build", "precision")
+    assert [getattr(record, figure) for figure in figures] == [None] * len(figures)
+    assert record.weights is not None
+    assert record.environment["versions"]["torch"]
+
+
+def test_a_precision_that_the_device_lacks_is_a_row(settings: Settings) -> None:
+    """tf32 on a CPU is unsupported, in one sentence."""
+    record = measure_case(Case("v3", "eager", "tf32", 1, 2), settings)
+    assert (record.status, record.reason) == (Status.UNSUPPORTED, "tf32 exists on NVIDIA GPUs only.")
+
+
+def test_a_case_can_go_to_another_process_and_back(eager: Record, settings: Settings) -> None:
+    """Case, settings and record survive pickling unchanged."""
+    for value in (eager.case, settings, eager):
+        assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - our own bytes
+
+
+def test_unusable_weights_are_no_row(settings: Settings, tmp_path: Path) -> None:
+    """What the user gave and cannot be used is an error, not the outcome of a case."""
+    with pytest.raises(InputError, match="do not exist"):
+        measure_case(Case("v3", "eager", "fp32", 1, 2), replace(settings, weights=(str(tmp_path / "none"),)))
