@@ -1,0 +1,227 @@
+"""The suite as a user runs it: exit codes, the files it leaves, and one sentence for every mistake."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from bench.errors import InputError
+from bench.record import FILE_NAME, Record, Status, read_records
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_PROFILE = """
+[[grid]]
+versions = ["v3"]
+precisions = ["fp32"]
+batches = [1]
+frames = [1]
+
+[stop]
+min_rounds = 6
+max_rounds = 6
+time_limit_s = 5.0
+"""
+
+
+def sweep(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the speed suite in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "suites/test_speed.py", "--benchmark-only", "--threads=1", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+class Run:
+    """What one run of the suite left behind."""
+
+    def __init__(self, directory: Path, weights: Path) -> None:
+        profile = directory / "tiny.toml"
+        profile.write_text(_PROFILE, encoding="utf-8")
+        self.results, self.json = directory / "results", directory / "benchmark.json"
+        self.done = sweep(
+            f"--profile={profile}",
+            f"--weights={weights}",
+            f"--results={self.results}",
+            f"--benchmark-json={self.json}",
+            "--device=cpu",
+        )
+
+    def records(self) -> dict[str, Record]:
+        """Its records by backend."""
+        [directory] = self.results.iterdir()
+        return {record.case.backend: record for record in read_records(directory)}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, v3_directory: Path) -> Run:
+    """One sweep over every backend on the CPU."""
+    return Run(tmp_path_factory.mktemp("run"), v3_directory)
+
+
+def test_a_sweep_leaves_a_record_of_every_case(run: Run) -> None:
+    """Exit code 0; eager and TorchScript are measured, and the TensorRT backends are rows that say why not."""
+    assert run.done.returncode == 0, run.done.stdout + run.done.stderr
+    records = run.records()
+    assert {name for name, record in records.items() if record.status is Status.OK} >= {"eager", "torchscript"}
+    for name in ("tensorrt", "tensorrt-onnx"):
+        assert records[name].status is Status.UNAVAILABLE
+        assert records[name].reason.endswith(".")
+        assert records[name].timing is None
+        assert records[name].reason in run.done.stdout
+    assert {record.run_id for record in records.values()} == {path.name for path in run.results.iterdir()}
+
+
+def test_the_terminal_says_what_ran_on_which_weights(run: Run) -> None:
+    """Header and summary name cases, device, weights and the record file, and the table the cases."""
+    out = run.done.stdout
+    records = run.records()
+    assert f"sweep: {len(records)} cases on cpu, v3: " in out
+    assert "weights: bigvgan_v2_24khz_100band_256x/bigvgan_generator.pt" in out
+    assert FILE_NAME in out
+    assert "test_speed[v3-torchscript-fp32-b1-t1]" in out
+
+
+def test_pytest_benchmark_shows_the_record_s_samples(run: Run) -> None:
+    """pytest-benchmark's JSON has the same durations, statistics and headline as the record, and the GPU's place."""
+    data = json.loads(run.json.read_text(encoding="utf-8"))
+    entries = {entry["extra_info"]["id"]: entry for entry in data["benchmarks"]}
+    measured = {record.id: record for record in run.records().values() if record.status is Status.OK}
+    assert entries.keys() == measured.keys()
+    for name, entry in entries.items():
+        timing = measured[name].timing
+        assert timing is not None
+        assert timing.rounds == entry["stats"]["rounds"] == 6
+        assert np.allclose(np.array(entry["stats"]["data"]) * 1000, timing.samples_ms, rtol=0, atol=1e-6)
+        assert entry["stats"]["median"] * 1000 == pytest.approx(timing.median_ms)
+        assert entry["extra_info"]["weights"] == measured[name].weights.name
+        assert entry["extra_info"]["speedup_fp32"] == measured[name].speedup_fp32.ratio
+    assert data["machine_info"]["gpu"] is None
+    assert data["machine_info"]["versions"]["torch_build"] == torch.__version__
+    assert data["machine_info"]["threads"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--weights=/nowhere/at/all"], "error: weights /nowhere/at/all do not exist"),
+        (["--device=cuda:77"], "error: device cuda:77 is not here"),
+        (["--frames=0", "--profile=smoke"], "error: frames are whole numbers from 1, not '0'"),
+    ],
+)
+def test_a_mistake_is_one_sentence(run: Run, arguments: list[str], sentence: str) -> None:
+    """Exit code 2, one sentence, no traceback, nothing run, and the records of earlier runs as they were."""
+    before = {path: path.read_bytes() for path in run.results.rglob("*") if path.is_file()}
+    done = sweep(f"--results={run.results}", *arguments)
+    output = done.stdout + done.stderr
+    lines = [line for line in output.splitlines() if "error:" in line]
+    assert done.returncode == 2, output
+    assert "Traceback" not in output
+    assert len(lines) == 1
+    assert sentence in lines[0]
+    assert {path: path.read_bytes() for path in run.results.rglob("*") if path.is_file()} == before
+    assert [path.name for path in run.results.iterdir()] == [next(iter(run.records().values())).run_id]
+
+
+@pytest.fixture(scope="module")
+def plugin() -> ModuleType:
+    """The suites' conftest, loaded apart from the one that is running this test."""
+    spec = importlib.util.spec_from_file_location("suite_conftest", ROOT / "conftest.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def read(plugin: ModuleType, **options: object) -> list[object]:
+    """Reads a sweep's options in this process, as pytest does before anything runs."""
+    defaults: dict[str, object] = dict.fromkeys(("profile", "versions", "backends", "precisions", "batches", "frames"))
+    defaults |= {"device": "cpu", "weights": None, "audio": None, "results": "results", "threads": 1, "seed": 0}
+    option = SimpleNamespace(**(defaults | {"benchmark_disable": False} | options))
+    cases, _ = plugin._read_sweep(SimpleNamespace(option=option))
+    return cases
+
+
+def _sound(file: Path, samples: np.ndarray) -> str:
+    soundfile.write(file, samples.astype(np.float32), 24_000, subtype="FLOAT")
+    return str(file)
+
+
+def _mistakes(directory: Path, v3: Path) -> dict[str, tuple[dict[str, object], str]]:
+    """Options that cannot be used, by name, and what the sentence says."""
+    no_config = directory / "no-config"
+    no_config.mkdir()
+    (no_config / "bigvgan_generator.pt").write_bytes((v3 / "bigvgan_generator.pt").read_bytes())
+    truncated = directory / "truncated"
+    truncated.mkdir()
+    (truncated / "config.json").write_bytes((v3 / "config.json").read_bytes())
+    (truncated / "bigvgan_generator.pt").write_bytes((v3 / "bigvgan_generator.pt").read_bytes()[:5000])
+    no_checkpoint = directory / "vocoder.pth"
+    no_checkpoint.write_text("hello", encoding="utf-8")
+    code = directory / "code.pth"
+    torch.save({"generator": {"weight": torch.zeros(1), "path": Path("x")}}, code)
+    keys = directory / "keys.pth"
+    torch.save({"generator": {"colour": torch.zeros(1)}}, keys)
+    empty, zeros = _sound(directory / "empty.wav", np.zeros(0)), _sound(directory / "zeros.wav", np.zeros(24_000))
+    nan = _sound(directory / "nan.wav", np.full(24_000, np.nan))
+    short = _sound(directory / "short.wav", np.sin(np.arange(500)))
+    v4 = {"versions": "v4"}
+    return {
+        "no config": ({"weights": str(no_config)}, "no config.json"),
+        "truncated": ({"weights": str(truncated)}, "truncated or no PyTorch checkpoint"),
+        "not a checkpoint": ({**v4, "weights": str(no_checkpoint)}, "truncated or no PyTorch checkpoint"),
+        "wants to run code": ({**v4, "weights": str(code)}, "wants to run code"),
+        "wrong keys": ({**v4, "weights": str(keys)}, "lacks conv_post.weight, conv_pre.bias, conv_pre.weight and"),
+        "no audio": ({"audio": str(directory / "none.wav")}, "does not exist"),
+        "empty audio": ({"audio": empty}, "is empty"),
+        "silent audio": ({"audio": zeros}, "is all zeros"),
+        "NaN audio": ({"audio": nan}, "holds NaN"),
+        "short audio": ({"audio": short}, "less than one mel window"),
+        "version": ({"versions": "v9"}, "unknown version 'v9'"),
+        "backend": ({"backends": "eager,abacus"}, "unknown backend 'abacus'"),
+        "precision": ({"precisions": "fp12"}, "unknown precision 'fp12'"),
+        "batch": ({"batches": "0"}, "batches are whole numbers from 1, not '0'"),
+        "empty list": ({"frames": " , "}, "--frames is an empty list"),
+        "threads": ({"threads": 0}, "--threads is a whole number from 1, not 0"),
+        "profile": ({"profile": "enormous"}, "unknown profile 'enormous'"),
+    }
+
+
+def test_every_input_is_tried_before_anything_runs(plugin: ModuleType, tmp_path: Path, v3_directory: Path) -> None:
+    """Each unusable option ends in one sentence that names it, and no run directory is made."""
+    results = tmp_path / "results"
+    for name, (options, message) in _mistakes(tmp_path, v3_directory).items():
+        options = {"profile": "smoke", "versions": "v3", "weights": str(v3_directory), **options}
+        with pytest.raises(InputError) as caught:
+            read(plugin, results=str(results), **options)
+        sentence = str(caught.value)
+        assert message in sentence, name
+        assert "\n" not in sentence, name
+    assert not results.exists()
+
+
+def test_lists_narrow_the_profile(plugin: ModuleType, v3_directory: Path) -> None:
+    """Comma-separated lists take the place of the profile's axes, blanks aside."""
+    cases = read(
+        plugin, versions="v3", backends="eager, torchscript", frames="9,t_ref", batches="1", weights=str(v3_directory)
+    )
+    assert [case.id for case in cases] == [
+        "v3-eager-fp32-b1-t9",
+        "v3-torchscript-fp32-b1-t9",
+        "v3-eager-fp32-b1-t468",
+        "v3-torchscript-fp32-b1-t468",
+    ]
