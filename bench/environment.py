@@ -119,7 +119,10 @@ def tensorrt_version() -> str | None:
 
 
 def _git() -> dict[str, Any]:
-    """Commit of the checkout that this code runs from; blanks for an installed package."""
+    """Commit of the checkout that this code runs from; blanks for an installed package.
+
+    Where the code was copied without its repository, as into a container, ``VOCODER_BENCH_COMMIT`` may name it.
+    """
     here = Path(__file__).resolve().parent
 
     def run(*arguments: str) -> str | None:
@@ -136,6 +139,8 @@ def _git() -> dict[str, Any]:
         return done.stdout.strip()
 
     commit = run("rev-parse", "HEAD")
+    if commit is None:
+        return {"commit": os.environ.get("VOCODER_BENCH_COMMIT"), "dirty": None}
     status = run("status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if status is None or commit is None else bool(status)}
 

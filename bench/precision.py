@@ -6,6 +6,7 @@ every NVIDIA GPU since Ampere. ``autocast`` keeps float32 weights and lets PyTor
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -120,8 +121,11 @@ def _convolutions(run: Callable[[], Tensor]) -> tuple[Tensor, list[tuple[str, st
     with TemporaryDirectory() as directory:
         trace = Path(directory) / "trace.json"
         activities = [torch.profiler.ProfilerActivity.CPU]
-        with torch.profiler.profile(activities=activities, record_shapes=True, acc_events=True) as profile:
-            output = run()
+        with warnings.catch_warnings():
+            # A remark of some releases on cycles of a schedule, of which there is none here.
+            warnings.filterwarnings("ignore", "Warning: Profiler clears events", UserWarning)
+            with torch.profiler.profile(activities=activities, record_shapes=True) as profile:
+                output = run()
         profile.export_chrome_trace(str(trace))
         events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
     types = [
