@@ -22,8 +22,7 @@ import soundfile
 #  Why should they? Each of us had chosen this voyage; five dozen bags, three foxes, and the choir."
 SENTENCES = (
     "ðə nˈaɪt tɹˈeɪn lˈɛft ðə stˈeɪʃən æt sˈɛvən, ænd nˈoʊbɑːdi ɑːn ðə plˈætfɔːɹm sˈɛd ɐ wˈɜːd.",
-    "wˈaɪ ʃˌʊd ðeɪ? ˈiːtʃ ʌv ˌʌs hæd tʃˈoʊzən ðɪs vˈɔɪɪdʒ; "
-    "fˈaɪv dˈʌzən bˈæɡz, θɹˈiː fˈɑːksᵻz, ænd ðə kwˈaɪɚ.",
+    "wˈaɪ ʃˌʊd ðeɪ? ˈiːtʃ ʌv ˌʌs hæd tʃˈoʊzən ðɪs vˈɔɪɪdʒ; fˈaɪv dˈʌzən bˈæɡz, θɹˈiː fˈɑːksᵻz, ænd ðə kwˈaɪɚ.",
 )
 PAUSE_S = 0.25
 PEAK = 0.7

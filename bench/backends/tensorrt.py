@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bench.backends.base import Backend, Request, Runner, register
 from bench.backends.eager import place
+from bench.backends.tensorrt_onnx import whole_option
 from bench.errors import UnsupportedError, WrongOutputError
 from bench.precision import Precision, report_engine
 from bench.record import Build, EffectivePrecision
@@ -75,7 +76,7 @@ class TorchTensorRt(Backend):
                 "timing_cache_path": str(Path(directory) / "timing.bin"),
             }
             if "level" in options:
-                arguments["optimization_level"] = int(options["level"])
+                arguments["optimization_level"] = whole_option("level", options["level"], 5)
             check_arguments(module.dynamo.compile, arguments)
             compiled = module.dynamo.compile(program, **arguments)
         parts = check_whole(compiled)

@@ -34,7 +34,8 @@ def import_tensorrt() -> tuple[ModuleType | None, str]:
     except ModuleNotFoundError:
         return None, "tensorrt is not installed."
     except Exception as error:  # noqa: BLE001 - a broken installation raises whatever its loader raises
-        return None, f"tensorrt cannot be imported: {str(error).splitlines()[0]}"
+        lines = str(error).splitlines() or [type(error).__name__]
+        return None, f"tensorrt cannot be imported: {lines[0]}"
     return (tensorrt, "") if hasattr(tensorrt, "Builder") else (None, "tensorrt is installed without its libraries.")
 
 
@@ -116,9 +117,9 @@ def _build(trt: Any, logger: Any, file: Path, precision: Precision, options: dic
     if weakly_typed and precision.dtype is torch.float16:
         config.set_flag(trt.BuilderFlag.FP16)
     if "level" in options:
-        config.builder_optimization_level = _whole("level", options["level"], 5)
+        config.builder_optimization_level = whole_option("level", options["level"], 5)
     if "workspace_mib" in options:
-        size = _whole("workspace_mib", options["workspace_mib"], 1 << 20)
+        size = whole_option("workspace_mib", options["workspace_mib"], 1 << 20)
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, size << 20)
     if "tactics" in options:
         config.set_tactic_sources(_tactics(trt, options["tactics"]))
@@ -128,7 +129,12 @@ def _build(trt: Any, logger: Any, file: Path, precision: Precision, options: dic
     return bytes(plan)
 
 
-def _whole(name: str, text: str, most: int) -> int:
+def whole_option(name: str, text: str, most: int) -> int:
+    """The value of an option that is a whole number from 0 to ``most``.
+
+    Raises:
+        InputError: it is not.
+    """
     if not text.isdecimal() or int(text) > most:
         raise InputError(f"option {name} is a whole number from 0 to {most}, not {text!r}")
     return int(text)
