@@ -1,0 +1,588 @@
+"""The TensorRT backends against stand-ins of its modules: what they pass on, what they refuse, what they record."""
+
+import json
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.backends import tensorrt as torch_tensorrt_backend
+from bench.backends import tensorrt_onnx
+from bench.backends.base import Request, Runner
+from bench.backends.tensorrt import TorchTensorRt, check_arguments, check_whole, graph_types, import_torch_tensorrt
+from bench.backends.tensorrt_onnx import TensorRtOnnx, convolution_types, import_tensorrt
+from bench.case import Case
+from bench.errors import InputError, UnsupportedError, WrongOutputError
+from bench.precision import PRECISIONS
+from bench.vocoders.hifigan import HifiGan, HifiGanConfig
+from bench.vocoders.synthetic import initialise
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
+FRAMES = 3
+
+
+def tiny() -> HifiGan:
+    """A v4 generator small enough to export again and again."""
+    config = HifiGanConfig(
+        upsample_initial_channel=8,
+        upsample_rates=(2,),
+        upsample_kernel_sizes=(4,),
+        resblock_kernel_sizes=(3,),
+        resblock_dilation_sizes=((1, 3),),
+    )
+    model = HifiGan(config)
+    initialise(model, 0)
+    return model.eval().requires_grad_(False)
+
+
+def request(backend: str, precision: str = "fp32", **options: str) -> Request:
+    """A request on the CPU, where the stand-ins run; a GPU is only asked for by ``unavailable_reason``."""
+    case = Case("v4", backend, precision, 1, FRAMES, tuple(sorted(options.items())))
+    return Request(tiny(), case, PRECISIONS[precision], torch.randn(1, 100, FRAMES), CPU)
+
+
+@pytest.fixture(autouse=True)
+def _any_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the CPU stand in for a GPU that computes in every precision."""
+    monkeypatch.setattr("bench.backends.eager.unsupported_reason", lambda *_: None)
+
+
+# --- torch-tensorrt ---------------------------------------------------------------------------------------
+
+
+class Compiled(nn.Module):
+    """A compiled module with these children; it runs the exported graph."""
+
+    def __init__(self, run: Callable[[Tensor], Tensor], children: tuple[str, ...]) -> None:
+        super().__init__()
+        # In a tuple, so that the graph is no child.
+        self.graph = (run,)
+        for name in children:
+            self.add_module(name, nn.Identity())
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """The exported graph's output."""
+        return self.graph[0](mel)
+
+
+class TorchTensorRtStandIn(ModuleType):
+    """``torch_tensorrt`` with the part of its signature that every release from 2.11 to 2.14 has."""
+
+    __version__ = "2.14.0"
+
+    def __init__(self, children: tuple[str, ...] = ("_run_on_acc_0",)) -> None:
+        super().__init__("torch_tensorrt")
+        self.given: dict[str, object] = {}
+
+        def compile(  # noqa: A001 - the original's name
+            exported_program: torch.export.ExportedProgram,
+            inputs: object = None,  # noqa: ARG001 - the original's signature
+            *,
+            arg_inputs: object = None,
+            disable_tf32: bool = False,
+            require_full_compilation: bool = False,
+            min_block_size: int = 5,
+            timing_cache_path: str = "",
+            optimization_level: int | None = None,
+            **kwargs: object,
+        ) -> nn.Module:
+            self.given = {
+                "disable_tf32": disable_tf32,
+                "require_full_compilation": require_full_compilation,
+                "min_block_size": min_block_size,
+                "timing_cache_path": timing_cache_path,
+                "optimization_level": optimization_level,
+                "arg_inputs": arg_inputs,
+                "swallowed": kwargs,
+            }
+            return Compiled(exported_program.module(), children)
+
+        self.dynamo = SimpleNamespace(compile=compile)
+
+
+@pytest.fixture
+def torch_tensorrt(monkeypatch: pytest.MonkeyPatch) -> TorchTensorRtStandIn:
+    """A stand-in in the place of torch_tensorrt."""
+    module = TorchTensorRtStandIn()
+    monkeypatch.setitem(sys.modules, "torch_tensorrt", module)
+    return module
+
+
+@pytest.mark.parametrize(("precision", "disable_tf32"), [("fp32", True), ("tf32", False), ("fp16", True)])
+def test_the_model_carries_the_precision(
+    torch_tensorrt: TorchTensorRtStandIn, precision: str, disable_tf32: bool
+) -> None:
+    """TF32 is allowed for tf32 only, nothing is swallowed, the whole graph is demanded, and the record follows."""
+    runner = TorchTensorRt().prepare(request("tensorrt", precision))
+    given = torch_tensorrt.given
+    assert given["swallowed"] == {}
+    assert given["disable_tf32"] is disable_tf32
+    assert given["require_full_compilation"] is True
+    assert given["optimization_level"] is None
+    assert [mel.dtype for mel in given["arg_inputs"]] == [PRECISIONS[precision].dtype]
+    effective = runner.effective(torch.randn(1, 100, FRAMES).to(runner.dtype))
+    wanted = "float16" if precision == "fp16" else "float32"
+    assert (effective.weights, effective.compute, effective.output) == (wanted,) * 3
+    assert runner.build.details == {"torch_tensorrt": "2.14.0", "engines": 1}
+    assert not runner.any_shape
+
+
+def test_a_build_starts_without_a_timing_cache(torch_tensorrt: TorchTensorRtStandIn) -> None:
+    """Every build gets a timing cache of its own, so that the second looks no cheaper than it is."""
+    paths = set()
+    for level in ("0", "5"):
+        TorchTensorRt().prepare(request("tensorrt", level=level))
+        assert torch_tensorrt.given["optimization_level"] == int(level)
+        paths.add(torch_tensorrt.given["timing_cache_path"])
+    assert len(paths) == 2
+    assert "" not in paths
+
+
+@pytest.mark.parametrize("level", ["high", "6", "-1", "1.5"])
+@pytest.mark.usefixtures("torch_tensorrt")
+def test_a_level_is_0_to_5(level: str) -> None:
+    """A builder level that TensorRT does not have is the user's mistake."""
+    with pytest.raises(InputError, match="option level is a whole number from 0 to 5"):
+        TorchTensorRt().prepare(request("tensorrt", level=level))
+
+
+def test_a_swallowed_argument_is_refused(torch_tensorrt: TorchTensorRtStandIn) -> None:
+    """An argument that the installed signature would take into **kwargs unread is named."""
+    check_arguments(torch_tensorrt.dynamo.compile, {"disable_tf32": True})
+    with pytest.raises(UnsupportedError, match=r"no argument enabled_precisions, max_batch_size\.$"):
+        check_arguments(torch_tensorrt.dynamo.compile, {"max_batch_size": 1, "enabled_precisions": {torch.float16}})
+
+
+def test_an_older_signature_is_unsupported(torch_tensorrt: TorchTensorRtStandIn) -> None:
+    """A release without one of the arguments makes the case unsupported before anything is compiled."""
+
+    def compile(exported_program: object, **kwargs: object) -> None:  # noqa: A001, ARG001 - the original's
+        raise AssertionError
+
+    torch_tensorrt.dynamo.compile = compile
+    with pytest.raises(UnsupportedError, match="no argument arg_inputs, disable_tf32"):
+        TorchTensorRt().prepare(request("tensorrt"))
+
+
+@pytest.mark.parametrize(
+    ("children", "what"),
+    [
+        (("_run_on_acc_0", "_run_on_gpu_1", "_run_on_acc_2"), "left _run_on_gpu_1 to PyTorch"),
+        ((), "left the whole graph to PyTorch"),
+        (("conv_pre", "ups"), "left conv_pre, ups to PyTorch"),
+    ],
+)
+def test_a_graph_that_fell_back_is_refused(
+    monkeypatch: pytest.MonkeyPatch, children: tuple[str, ...], what: str
+) -> None:
+    """A compiled module with a part outside TensorRT, or the unchanged module, is a wrong output."""
+    monkeypatch.setitem(sys.modules, "torch_tensorrt", TorchTensorRtStandIn(children))
+    with pytest.raises(WrongOutputError, match=what):
+        TorchTensorRt().prepare(request("tensorrt"))
+
+
+def test_engines_are_counted() -> None:
+    """Several engines are whole, and are counted."""
+    assert check_whole(Compiled(lambda mel: mel, ("_run_on_acc_0", "_run_on_acc_1"))) == 2
+
+
+def test_graph_types_are_those_of_the_convolutions() -> None:
+    """The exported graph tells the data types of its convolutions, mixed ones too."""
+
+    class Mixed(nn.Module):
+        """A float32 convolution behind a float16 one."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv1d(2, 2, 3).half(), nn.ConvTranspose1d(2, 2, 4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            """Both, with a cast between."""
+            return self.second(self.first(x).float())
+
+    program = torch.export.export(Mixed().eval(), (torch.zeros(1, 2, 9, dtype=torch.float16),), strict=False)
+    assert graph_types(program) == "float16, float32"
+
+
+def test_an_output_in_another_type_is_refused(
+    torch_tensorrt: TorchTensorRtStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compiled module that answers in another type than the label's is a wrong output."""
+    plain = torch_tensorrt.dynamo.compile
+
+    def compile(program: torch.export.ExportedProgram, **arguments: object) -> nn.Module:  # noqa: A001
+        compiled = plain(program, **arguments)
+        return Compiled(lambda mel: compiled(mel).float(), ("_run_on_acc_0",))
+
+    torch_tensorrt.dynamo.compile = compile
+    monkeypatch.setattr(torch_tensorrt_backend, "check_arguments", lambda *_: None)
+    runner = TorchTensorRt().prepare(request("tensorrt", "fp16"))
+    with pytest.raises(WrongOutputError, match="labelled fp16, but the graph is float16 and its output"):
+        runner.effective(torch.randn(1, 100, FRAMES).half())
+
+
+# --- native TensorRT --------------------------------------------------------------------------------------
+
+
+class BuilderFlag(IntEnum):
+    """Bits of a builder configuration."""
+
+    FP16 = 0
+    TF32 = 7
+
+
+class TacticSource(IntEnum):
+    """Where kernels come from."""
+
+    CUBLAS = 0
+    CUDNN = 2
+    EDGE_MASK_CONVOLUTIONS = 3
+
+
+def layer(kind: str, text: str) -> dict[str, object]:
+    """A layer as the inspector tells of it."""
+    return {"LayerType": kind, "Inputs": [{"Format/Datatype": text}], "Name": "a layer"}
+
+
+class Config:
+    """A builder's configuration; TF32 is on by default."""
+
+    def __init__(self) -> None:
+        self.flags: set[str] = {"TF32"}
+        self.memory: dict[str, int] = {}
+        self.tactics: int | None = None
+
+    def set_flag(self, flag: IntEnum) -> None:
+        """Adds a flag."""
+        self.flags.add(flag.name)
+
+    def clear_flag(self, flag: IntEnum) -> None:
+        """Takes a flag away."""
+        self.flags.discard(flag.name)
+
+    def set_memory_pool_limit(self, pool: str, size: int) -> None:
+        """Limits a pool."""
+        self.memory[pool] = size
+
+    def set_tactic_sources(self, sources: int) -> None:
+        """Limits the kernels."""
+        self.tactics = sources
+
+
+class TensorRtStandIn(ModuleType):
+    """``tensorrt`` of a major version, as far as its names and values differ between them."""
+
+    def __init__(self, version: str) -> None:  # noqa: C901 - classes that share one state
+        super().__init__("tensorrt")
+        major = int(version.split(".")[0])
+        self.__version__ = version
+        self.config = Config()
+        self.network_flags = -1
+        self.parsed = True
+        self.plan: bytes | None = b"plan"
+        self.layers: list[object] = [layer("CaskConvolution", "Row major linear FP32 format")]
+        self.loads = True
+        self.opset = 0
+        trt = self
+        bits = {8: {"EXPLICIT_BATCH": 0}, 10: {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, 11: {"STRONGLY_TYPED": 0}}
+        self.NetworkDefinitionCreationFlag = SimpleNamespace(**bits[major])
+        self.BuilderFlag = BuilderFlag if major < 11 else SimpleNamespace(TF32=BuilderFlag.TF32)
+        self.DataType = SimpleNamespace(**({} if major < 10 else {"BF16": 1}))
+        self.TacticSource = TacticSource
+        self.MemoryPoolType = SimpleNamespace(WORKSPACE="workspace")
+        self.ProfilingVerbosity = SimpleNamespace(DETAILED="detailed")
+        self.LayerInformationFormat = SimpleNamespace(JSON="json")
+
+        class Logger:
+            ERROR = 1
+
+            def __init__(self, _: int) -> None:
+                pass
+
+        class Builder:
+            def __init__(self, _: Logger) -> None:
+                pass
+
+            def create_network(self, flags: int) -> str:
+                trt.network_flags = flags
+                return "network"
+
+            def create_builder_config(self) -> Config:
+                return trt.config
+
+            def build_serialized_network(self, *_: object) -> bytes | None:
+                return trt.plan
+
+        class OnnxParser:
+            def __init__(self, *_: object) -> None:
+                pass
+
+            def parse_from_file(self, file: str) -> bool:
+                with open(file, "rb") as opened:  # noqa: PTH123 - a path as TensorRT takes it
+                    assert opened.read()
+                return trt.parsed
+
+            def get_error(self, _: int) -> str:
+                return "In node 3: unsupported operator"
+
+        class Context:
+            def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+                return (name, shape) == ("mel", (1, 100, FRAMES))
+
+            def get_tensor_shape(self, _: str) -> tuple[int, ...]:
+                return (1, 1, 2 * FRAMES)
+
+            def set_tensor_address(self, *_: object) -> None:
+                pass
+
+            def execute_async_v3(self, _: int) -> bool:
+                return True
+
+        class Engine:
+            def create_execution_context(self) -> Context:
+                return Context()
+
+            def get_tensor_dtype(self, _: str) -> SimpleNamespace:
+                return SimpleNamespace(name=trt.tensor_type)
+
+            def create_engine_inspector(self) -> SimpleNamespace:
+                return SimpleNamespace(get_engine_information=lambda _: json.dumps({"Layers": trt.layers}))
+
+        setattr(Engine, "device_memory_size" if major < 11 else "device_memory_size_v2", 1234)
+
+        class Runtime:
+            def __init__(self, _: Logger) -> None:
+                pass
+
+            def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
+                assert plan == trt.plan
+                return Engine() if trt.loads else None
+
+        self.tensor_type = "FLOAT"
+        self.Logger, self.Builder, self.OnnxParser, self.Runtime = Logger, Builder, OnnxParser, Runtime
+
+    def prepare(self, precision: str = "fp32", **options: str) -> Runner:
+        """Prepares a case with this stand-in installed."""
+        return TensorRtOnnx().prepare(request("tensorrt-onnx", precision, **options))
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], TensorRtStandIn]:
+    """Puts a stand-in of a version in the place of tensorrt, and an exporter that only notes its opset."""
+
+    def put(version: str) -> TensorRtStandIn:
+        module = TensorRtStandIn(version)
+
+        def export(_: nn.Module, __: Tensor, file: object, opset: int) -> None:
+            module.opset = opset
+            file.write_bytes(b"graph")  # type: ignore[attr-defined]
+
+        monkeypatch.setitem(sys.modules, "tensorrt", module)
+        monkeypatch.setattr(tensorrt_onnx, "export_onnx", export)
+        return module
+
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: SimpleNamespace(cuda_stream=7))
+    return put
+
+
+@pytest.mark.parametrize(
+    ("version", "precision", "network_flags", "flags", "opset"),
+    [
+        ("8.6.1", "fp32", 0b01, set(), 17),
+        ("8.6.1", "tf32", 0b01, {"TF32"}, 17),
+        ("8.6.1", "fp16", 0b01, {"FP16"}, 17),
+        ("10.15.1.29", "fp32", 0b11, set(), 20),
+        ("10.15.1.29", "fp16", 0b11, set(), 20),
+        ("10.15.1.29", "bf16", 0b11, set(), 22),
+        ("11.4.0.106", "fp32", 0b01, set(), 20),
+        ("11.4.0.106", "tf32", 0b01, {"TF32"}, 20),
+        ("11.4.0.106", "fp16", 0b01, set(), 20),
+    ],
+)
+def test_one_code_path_for_every_version(
+    install: Callable[[str], TensorRtStandIn],
+    version: str,
+    precision: str,
+    network_flags: int,
+    flags: set[str],
+    opset: int,
+) -> None:
+    """Batch and typing flags go by name, half precision by flag in 8.6 only, TF32 on for tf32 only; opset to fit."""
+    trt = install(version)
+    trt.tensor_type = {"fp16": "HALF", "bf16": "BF16"}.get(precision, "FLOAT")
+    runner = trt.prepare(precision)
+    assert (trt.network_flags, trt.config.flags, trt.opset) == (network_flags, flags, opset)
+    assert runner.build.engine_bytes == len(b"plan")
+    details = runner.build.details
+    assert (details["tensorrt"], details["opset"], details["context_bytes"]) == (version, opset, 1234)
+    assert json.loads(json.dumps(details)) == details
+
+
+def test_options_reach_the_builder(install: Callable[[str], TensorRtStandIn]) -> None:
+    """Level, workspace and tactic sources are set as asked."""
+    trt = install("10.15.1")
+    trt.prepare(level="1", workspace_mib="64", tactics="cublas+edge_mask_convolutions")
+    assert trt.config.builder_optimization_level == 1
+    assert trt.config.memory == {"workspace": 64 * 2**20}
+    assert trt.config.tactics == 0b1001
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"level": "6"}, "option level is a whole number from 0 to 5, not '6'"),
+        ({"level": "fast"}, "option level is a whole number"),
+        ({"workspace_mib": "-1"}, "option workspace_mib is a whole number"),
+        ({"tactics": "magic"}, "has no source 'MAGIC'; it has CUBLAS, CUDNN, EDGE_MASK_CONVOLUTIONS"),
+    ],
+)
+def test_wrong_options(install: Callable[[str], TensorRtStandIn], options: dict[str, str], message: str) -> None:
+    """An option's value that cannot be used is the user's mistake, named."""
+    with pytest.raises(InputError) as caught:
+        install("10.15.1").prepare(**options)
+    assert message in str(caught.value)
+
+
+def test_what_tensorrt_cannot_do_is_unsupported(install: Callable[[str], TensorRtStandIn]) -> None:
+    """Autocast, bfloat16 before 10.0, an unreadable graph and a failed build are unsupported, each with why."""
+    with pytest.raises(UnsupportedError, match="no autocast"):
+        install("10.15.1").prepare("autocast")
+    with pytest.raises(UnsupportedError, match=r"TensorRT 8\.6\.1 has no bfloat16"):
+        install("8.6.1").prepare("bf16")
+    trt = install("10.15.1")
+    trt.parsed = False
+    with pytest.raises(UnsupportedError, match="cannot read the graph: In node 3"):
+        trt.prepare()
+    trt = install("10.15.1")
+    trt.plan = None
+    with pytest.raises(UnsupportedError, match="could not build"):
+        trt.prepare()
+
+
+def test_an_engine_that_is_not_what_was_asked_is_refused(install: Callable[[str], TensorRtStandIn]) -> None:
+    """An engine that cannot be loaded, or takes another data type than the label's, is a wrong output."""
+    trt = install("10.15.1")
+    trt.loads = False
+    with pytest.raises(WrongOutputError, match="cannot load"):
+        trt.prepare()
+    trt = install("10.15.1")
+    with pytest.raises(WrongOutputError, match=r"mel is torch\.float32 instead of torch\.float16"):
+        trt.prepare("fp16")
+
+
+HALF, FULL = "Channel major FP16 format where C % 8 == 0", "Row major linear FP32 format"
+
+
+@pytest.mark.parametrize(
+    ("precision", "texts", "compute"),
+    [
+        ("fp32", [FULL, FULL], "float32 (2)"),
+        ("tf32", [FULL], "float32 (1)"),
+        ("fp16", [HALF, HALF, HALF], "float16 (3)"),
+        ("fp16", [HALF, FULL], "float16 (1), float32 (1)"),
+    ],
+)
+def test_the_inspector_says_what_ran(
+    install: Callable[[str], TensorRtStandIn], precision: str, texts: list[str], compute: str
+) -> None:
+    """The record holds the data types of the engine's convolutions, with the number of each."""
+    trt = install("8.6.1")
+    trt.tensor_type = "HALF" if precision == "fp16" else "FLOAT"
+    trt.layers = [layer("CaskConvolution", text) for text in texts] + [layer("PointWise", HALF), "a reformat"]
+    runner = trt.prepare(precision)
+    effective = runner.effective(torch.randn(1, 100, FRAMES).to(runner.dtype))
+    assert effective.compute == compute
+    assert "inspector" in effective.evidence
+    assert effective.tf32_observed is None
+
+
+@pytest.mark.parametrize(
+    ("precision", "texts", "message"),
+    [
+        ("fp16", [FULL], "labelled fp16, but its convolutions ran in float32."),
+        ("fp32", [FULL, HALF], "labelled fp32, but convolutions ran in float"),
+        ("fp32", [], "labelled fp32, but its convolutions ran in nothing."),
+    ],
+)
+def test_another_precision_inside_the_engine_is_refused(
+    install: Callable[[str], TensorRtStandIn], precision: str, texts: list[str], message: str
+) -> None:
+    """An engine whose convolutions ran in another type than the label's is a wrong output."""
+    trt = install("8.6.1")
+    trt.tensor_type = "HALF" if precision == "fp16" else "FLOAT"
+    trt.layers = [layer("CaskConvolution", text) for text in texts]
+    runner = trt.prepare(precision)
+    with pytest.raises(WrongOutputError) as caught:
+        runner.effective(torch.randn(1, 100, FRAMES).to(runner.dtype))
+    assert str(caught.value).startswith(message)
+
+
+def test_convolution_types_counts_convolutions_only() -> None:
+    """Convolutions and deconvolutions in every spelling count; other layers and bare names do not."""
+    layers = [
+        layer("Convolution", "Half"),
+        layer("CaskDeconvolution", "Row major linear FP16 format"),
+        layer("CaskConvolution", "Row major linear BFloat16 format"),
+        layer("Deconvolution", "Float"),
+        layer("Reformat", "Half"),
+        "a layer's name",
+        {"Name": "no type"},
+    ]
+    assert convolution_types(layers) == {"float16": 2, "bfloat16": 1, "float32": 1}
+
+
+# --- where there is no GPU, or no TensorRT ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", [TorchTensorRt, TensorRtOnnx])
+def test_no_gpu_is_one_sentence(backend: type[TorchTensorRt] | type[TensorRtOnnx]) -> None:
+    """On a CPU both say what they need."""
+    assert backend().unavailable_reason(CPU) == "TensorRT needs an NVIDIA GPU."
+
+
+@pytest.mark.parametrize(
+    ("backend", "name"), [(TorchTensorRt, "torch_tensorrt"), (TensorRtOnnx, "tensorrt")], ids=["torch", "native"]
+)
+def test_what_is_not_installed_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, backend: type[TorchTensorRt] | type[TensorRtOnnx], name: str
+) -> None:
+    """A missing module, a broken one and one that is there are told apart."""
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [_Finder(name, ModuleNotFoundError(name=name)), *sys.meta_path])
+    assert backend().unavailable_reason(CUDA) == f"{name} is not installed."
+    for error in (Exception("libnvinfer.so.11 is missing\nmore"), AssertionError("libnvinfer.so.11 is missing")):
+        monkeypatch.setattr(sys, "meta_path", [_Finder(name, error), *sys.meta_path[1:]])
+        assert backend().unavailable_reason(CUDA) == f"{name} cannot be imported: libnvinfer.so.11 is missing"
+    stand_in = TorchTensorRtStandIn() if name == "torch_tensorrt" else TensorRtStandIn("10.15.1")
+    monkeypatch.setitem(sys.modules, name, stand_in)
+    assert backend().unavailable_reason(CUDA) is None
+
+
+def test_errors_without_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import that fails without a message still gives a reason."""
+    for name, load in (("torch_tensorrt", import_torch_tensorrt), ("tensorrt", import_tensorrt)):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.setattr(sys, "meta_path", [_Finder(name, AssertionError()), *sys.meta_path])
+        assert load() == (None, f"{name} cannot be imported: AssertionError")
+
+
+def test_bindings_without_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty tensorrt package is not taken for TensorRT."""
+    monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
+    assert TensorRtOnnx().unavailable_reason(CUDA) == "tensorrt is installed without its libraries."
+
+
+class _Finder:
+    """Makes importing one module raise."""
+
+    def __init__(self, name: str, error: Exception) -> None:
+        self.name, self.error = name, error
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Raises for that module."""
+        if name == self.name:
+            raise self.error
