@@ -4,6 +4,7 @@ TensorRT 8.6 reads up to opset 17, which only PyTorch's older exporter writes; b
 """
 
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,26 @@ def export_onnx(vocoder: nn.Module, mel: Tensor, file: Path, opset: int) -> None
             opset_version=opset,
             **options,
         )
+    if opset <= LEGACY_OPSET and find_spec("onnx") is not None:
+        _name_weights_directly(file)
+
+
+def _name_weights_directly(file: Path) -> None:
+    """Removes the ``Identity`` nodes that the older exporter puts between equal weights and their users.
+
+    TensorRT's parser takes a weight behind one for a tensor that is computed at run time. The graph computes the
+    same with them, so that an environment without the onnx package, which TensorRT 8.6 may be used in, goes on.
+    """
+    import onnx
+
+    model = onnx.load(str(file))
+    graph = model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    copies = {node.output[0]: node for node in graph.node if node.op_type == "Identity" and node.input[0] in weights}
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            if name in copies:
+                node.input[index] = copies[name].input[0]
+    for node in copies.values():
+        graph.node.remove(node)
+    onnx.save(model, str(file))
