@@ -77,6 +77,18 @@ def test_the_graph_has_no_transposed_filter(tmp_path: Path) -> None:
     assert kinds.count("ConvTranspose") == len(vocoder.config.upsample_rates)
 
 
+@pytest.mark.parametrize("opset", [17, 20])
+def test_weights_are_constants(tmp_path: Path, opset: int) -> None:
+    """Every convolution names its weight directly, also where two are equal, as TensorRT's parser needs."""
+    file = tmp_path / "vocoder.onnx"
+    export_onnx(tiny("v3"), torch.zeros(1, 100, 9), file, opset)
+    graph = onnx.load(file).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    weights = [node.input[1] for node in graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    assert len(weights) == 30
+    assert set(weights) <= constants
+
+
 def test_float16_graphs_stay_float16(tmp_path: Path) -> None:
     """A half-precision vocoder is exported with half-precision input, output and weights, as strong typing needs."""
     vocoder = tiny("v4").half()
