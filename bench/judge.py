@@ -37,7 +37,7 @@ from bench.quality import (
 from bench.record import Record
 from bench.settings import Settings
 from bench.vocoders import Vocoder, VocoderSpec
-from bench.workload import active, load, outcome, prepare
+from bench.workload import Prepared, active, load, outcome, prepare
 
 # Calls before the judged ones, as a timed run would make them.
 TIMED_CALLS = 3
@@ -72,11 +72,18 @@ def judge_case(case: Case, settings: Settings) -> Record:
 
 
 def _judge(case: Case, settings: Settings) -> dict[str, Any]:
+    prepared = prepare(case, settings)
+    try:
+        return _judge_runner(case, settings, prepared)
+    finally:
+        prepared.runner.close()
+
+
+def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[str, Any]:
     device = torch.device(settings.device)
     vocoder, _ = load(case.version, settings.weights, settings.seed)
     spec = vocoder.spec
     tier = _tier(case, device)
-    prepared = prepare(case, settings)
     clock = clock_for(device)
     inputs = speech_inputs(settings.audio, spec, case.batch, case.frames)
     references = _references(case.baseline("fp32"), settings)

@@ -149,8 +149,9 @@ class Memory:
     """Memory while only this case's model was loaded, before any baseline.
 
     Attributes:
-        allocated_peak_bytes: Peak of torch's CUDA allocator, model included; None on a CPU.
-        reserved_peak_bytes: Peak that the allocator held; None on a CPU.
+        allocated_peak_bytes: Peak of torch's CUDA allocator over what it held before preparing, model included;
+            None on a CPU.
+        reserved_peak_bytes: Peak that the allocator had reserved, likewise; None on a CPU.
         model_bytes: Bytes of the allocator after preparing, before the first inference; None on a CPU.
         process_gpu_bytes: GPU memory of this process by NVML after the inferences, context included.
         device_delta_bytes: Growth of the whole GPU's used memory since before preparing, by NVML.

@@ -125,7 +125,7 @@ def lead(choices: list[Choice]) -> str:
     elif choice.within_tier:
         synthetic = row.record.weights is not None and row.record.weights.synthetic
         only = ", with synthetic weights only" if synthetic else ""
-        fitness = f"Its sound passes its fidelity tier ({judgement.reason}){only}."
+        fitness = f"Its sound passes its fidelity tier{only}."
     elif judgement.verdict == NOT_JUDGED:
         fitness = "Its sound was not judged: judge it before shipping it."
     else:

@@ -1,6 +1,7 @@
 """Rounds interleave, and stop for a reason that is told."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
@@ -17,7 +18,7 @@ def contender(durations: "itertools.cycle[float]", log: list[str], name: str):
     return once
 
 
-def run(durations: list[float], rule: StopRule, now=lambda: 0.0):
+def run(durations: list[float], rule: StopRule, now: Callable[[], float] = lambda: 0.0):
     log: list[str] = []
     contenders = [contender(itertools.cycle(durations), log, name) for name in "abc"]
     return *sample(contenders, rule, seed=0, now=now), log

@@ -53,6 +53,7 @@ class Runner:
         effective: Checks, by an untimed call, what precision is in effect; raises ``WrongOutputError``
             when it is not the label's.
         any_shape: Whether ``run`` also takes other batches and lengths than the case's.
+        close: Gives back memory that would outlive the runner; called once, after which ``run`` may not be called.
     """
 
     run: Callable[[Tensor], Tensor]
@@ -60,6 +61,7 @@ class Runner:
     build: Build
     effective: Callable[[Tensor], EffectivePrecision]
     any_shape: bool = False
+    close: Callable[[], None] = lambda: None
 
 
 class Backend(ABC):

@@ -65,6 +65,7 @@ class MemoryMeter:
             torch.cuda.synchronize(device)
             torch.cuda.reset_peak_memory_stats(device)
             self.allocated_before = torch.cuda.memory_allocated(device)
+            self.reserved_before = torch.cuda.memory_reserved(device)
             self.used_before = used_bytes(self.handle)
 
     def weigh(self, call: Callable[[], object], runs: int = 2) -> Memory:
@@ -89,8 +90,10 @@ class MemoryMeter:
                 torch.cuda.synchronize(self.device)
         used_after = used_bytes(self.handle)
         return Memory(
-            allocated_peak_bytes=torch.cuda.max_memory_allocated(self.device) if cuda else None,
-            reserved_peak_bytes=torch.cuda.max_memory_reserved(self.device) if cuda else None,
+            allocated_peak_bytes=(
+                torch.cuda.max_memory_allocated(self.device) - self.allocated_before if cuda else None
+            ),
+            reserved_peak_bytes=torch.cuda.max_memory_reserved(self.device) - self.reserved_before if cuda else None,
             model_bytes=model_bytes,
             process_gpu_bytes=process_bytes(self.handle),
             device_delta_bytes=(

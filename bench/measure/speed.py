@@ -13,6 +13,7 @@
 """
 
 import time
+from contextlib import ExitStack
 
 import numpy as np
 import torch
@@ -62,12 +63,18 @@ def measure_case(case: Case, settings: Settings) -> Record:
 
 
 def _measure(case: Case, settings: Settings) -> dict[str, object]:
+    with ExitStack() as stack:
+        return _measure_open(case, settings, stack)
+
+
+def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str, object]:
     device = torch.device(settings.device)
     spec = load(case.version, settings.weights, settings.seed)[0].spec
     clock = clock_for(device)
     monitor = GpuMonitor(device)
     meter = MemoryMeter(device)
     prepared = prepare(case, settings)
+    stack.callback(prepared.runner.close)
     with active(case, device):
         first_ms = clock.time_ms(prepared.call)[1]
         check_waveform(prepared.call(), case, spec)
@@ -77,6 +84,7 @@ def _measure(case: Case, settings: Settings) -> dict[str, object]:
     cases = _contenders(case)
     runners = [prepared, *(prepare(other, settings) for other in cases[1:])]
     for other, runner in zip(cases[1:], runners[1:], strict=True):
+        stack.callback(runner.runner.close)
         with active(other, device):
             _warm_up(runner, clock)
     contenders = [_contender(c, r, clock, device) for c, r in zip(cases, runners, strict=True)]
