@@ -323,6 +323,15 @@ def append_record(directory: Path, record: Record) -> None:
         os.fsync(file.fileno())
 
 
+def newest_run(path: str | Path) -> Path:
+    """The run itself, or the newest run of a folder of runs, whose names sort by time."""
+    folder = Path(path)
+    if not folder.is_dir() or (folder / FILE_NAME).exists():
+        return folder
+    runs = sorted(child for child in folder.iterdir() if (child / FILE_NAME).exists())
+    return runs[-1] if runs else folder
+
+
 def read_records(path: str | Path) -> list[Record]:
     """Reads a run.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.case import Case
 from bench.errors import InputError
-from bench.record import FILE_NAME, SCHEMA_VERSION, Record, Status, load_record, read_records
+from bench.record import FILE_NAME, SCHEMA_VERSION, Record, Status, load_record, newest_run, read_records
 from reports.text import configuration, count
 
 PASS, WARN, FAIL, REFERENCE, NOT_JUDGED = "pass", "warn", "fail", "reference", "not judged"
@@ -157,12 +157,12 @@ def load_run(path: str | Path) -> Run:
     """Reads a run's records, whatever state they are in.
 
     Args:
-        path: A ``records.jsonl`` file or the directory that holds one.
+        path: A ``records.jsonl`` file, the directory that holds one, or a folder of runs: its newest.
 
     Raises:
         InputError: there is no such file, or not one of its lines is a record.
     """
-    source = Path(path)
+    source = newest_run(path)
     file = source / FILE_NAME if source.is_dir() else source
     records, notices = _read(file)
     if not records:

@@ -21,6 +21,7 @@ from bench.record import (
     append_record,
     dump_record,
     load_record,
+    newest_run,
     read_records,
     records_frame,
 )
@@ -139,3 +140,14 @@ def test_frame_has_every_column_of_every_record() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert records_frame([]).empty
+
+
+def test_newest_run_of_a_folder(tmp_path: Path) -> None:
+    """A folder of runs stands for its newest, a run for itself, and an empty folder for itself."""
+    assert newest_run(tmp_path) == tmp_path
+    for name in ("20260101T000000Z", "20260102T000000Z", "not-a-run"):
+        (tmp_path / name).mkdir()
+    for name in ("20260101T000000Z", "20260102T000000Z"):
+        (tmp_path / name / FILE_NAME).touch()
+    assert newest_run(tmp_path) == tmp_path / "20260102T000000Z"
+    assert newest_run(tmp_path / "20260101T000000Z") == tmp_path / "20260101T000000Z"

@@ -9,7 +9,7 @@ from bench.compare.observation import Observation
 from bench.compare.render import to_json, to_markdown, to_text
 from bench.errors import InputError
 from bench.history import append_history, read_history
-from bench.record import FILE_NAME
+from bench.record import newest_run
 
 DEFAULT_HISTORY = Path("results/history")
 REMEMBERED = 60  # nights that show how far nights differ
@@ -43,7 +43,7 @@ def nightly(arguments: argparse.Namespace) -> int:
         raise InputError(f"--last must be 1 or more, not {arguments.last}")
     thresholds = load_thresholds(arguments.thresholds)
     folder = arguments.history or DEFAULT_HISTORY
-    run = _newest(arguments.run_directory)
+    run = newest_run(arguments.run_directory)
     new = read_side(run, thresholds.metrics)
     history = _earlier(folder, new) if folder.is_dir() else []
     comparisons = []
@@ -65,14 +65,6 @@ def nightly(arguments: argparse.Namespace) -> int:
         return 0
     codes = {comparison.exit_code for comparison in comparisons}
     return 1 if 1 in codes else max(codes)
-
-
-def _newest(path: Path) -> Path:
-    """The run itself, or the newest run of a folder of runs, whose names sort by time."""
-    if not path.is_dir() or (path / FILE_NAME).exists():
-        return path
-    runs = sorted(child for child in path.iterdir() if (child / FILE_NAME).exists())
-    return runs[-1] if runs else path
 
 
 def _against(words: list[str] | None) -> tuple[int, list[str]]:
