@@ -156,7 +156,8 @@ class Memory:
         process_gpu_bytes: GPU memory of this process by NVML after the inferences, context included.
         device_delta_bytes: Growth of the whole GPU's used memory since before preparing, by NVML.
         rss_peak_bytes: Peak resident set of the process during the inferences.
-        rss_delta_bytes: That peak over the resident set before preparing.
+        rss_delta_bytes: That peak over the resident set before preparing; None when an earlier case's memory went
+            back to the system meanwhile.
     """
 
     allocated_peak_bytes: int | None

@@ -4,6 +4,8 @@ torch's allocator does not see the CUDA context, nor what TensorRT allocates; NV
 figures are taken in a pass of their own, before any baseline is loaded and outside every timed span.
 """
 
+import ctypes
+import ctypes.util
 import gc
 import threading
 from collections.abc import Callable
@@ -47,6 +49,14 @@ class RssPeak:
         self._read()
 
 
+def _trim() -> None:
+    """Hands memory that was freed, but kept by the C library, back to the system; only glibc can be asked to."""
+    library = ctypes.util.find_library("c")
+    trim = getattr(ctypes.CDLL(library), "malloc_trim", None) if library else None
+    if trim is not None:
+        trim(0)
+
+
 class MemoryMeter:
     """Weighs one case: construct before preparing, call :meth:`weigh` with the prepared runner's call.
 
@@ -56,6 +66,7 @@ class MemoryMeter:
 
     def __init__(self, device: torch.device) -> None:
         gc.collect()
+        _trim()
         self.device = device
         self.rss_before = psutil.Process().memory_info().rss
         self.handle = nvml_handle(device)
@@ -100,5 +111,6 @@ class MemoryMeter:
                 used_after - self.used_before if used_after is not None and self.used_before is not None else None
             ),
             rss_peak_bytes=rss.peak_bytes,
-            rss_delta_bytes=rss.peak_bytes - self.rss_before,
+            # Less than before means that an earlier case's memory went back meanwhile: no figure of this case.
+            rss_delta_bytes=rss.peak_bytes - self.rss_before if rss.peak_bytes > self.rss_before else None,
         )
