@@ -60,8 +60,8 @@ class Snake(nn.Module):
         return x + (1.0 / (beta + EPSILON)) * torch.pow(torch.sin(x * alpha), 2)
 
 
-class Upsample(nn.Module):
-    """Doubles the rate of every channel, continuing the signal at its edges by repetition."""
+class _HalfBand(nn.Module):
+    """The filter between a rate and its double, the same for every channel."""
 
     filter: Tensor
 
@@ -70,6 +70,10 @@ class Upsample(nn.Module):
         self.channels = channels
         kernel = kaiser_sinc_filter(0.5 / RATIO, 0.6 / RATIO)
         self.register_buffer("filter", kernel, persistent=False)
+
+
+class Upsample(_HalfBand):
+    """Doubles the rate of every channel, continuing the signal at its edges by repetition."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(batch, channels, samples)`` to ``(batch, channels, 2 * samples)``."""
@@ -94,16 +98,8 @@ class Downsample(nn.Module):
         return self.lowpass(x)
 
 
-class LowPass(nn.Module):
+class LowPass(_HalfBand):
     """The filter of :class:`Downsample`; a module of its own because checkpoints name it."""
-
-    filter: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-        kernel = kaiser_sinc_filter(0.5 / RATIO, 0.6 / RATIO)
-        self.register_buffer("filter", kernel, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Filters and keeps every second sample of ``(batch, channels, samples)``."""
