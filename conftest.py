@@ -34,6 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--audio", metavar="FILE", help="speech for the inputs (default: the clip in bench/data)")
     group.addoption("--results", metavar="DIR", default="results", help="where runs go (default: results)")
+    group.addoption(
+        "--engines", metavar="DIR", help="where built engines are kept, or off (default: the user's cache directory)"
+    )
     group.addoption("--threads", metavar="N", type=int, help="CPU threads (default: physical cores)")
     group.addoption("--seed", metavar="N", type=int, default=0, help="seed of weights and order (default: 0)")
 
@@ -89,6 +92,7 @@ def _read_sweep(config: pytest.Config) -> tuple[list[Any], Any]:
         seed=option.seed,
         audio=option.audio,
         threads=threads,
+        engines=option.engines,
         stop=profile.stop,
     )
     if option.benchmark_disable:

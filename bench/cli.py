@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import engines_command
 from bench.errors import InputError
 
 
@@ -36,6 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     nightly.add_argument("--report", type=Path, metavar="FILE", help="also write the HTML report there")
     _comparison_options(nightly)
     nightly.set_defaults(run=_nightly)
+
+    engines_command.add_parser(commands)
     return parser
 
 

@@ -97,7 +97,7 @@ def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[st
     files: dict[str, str] = {}
     extra: dict[str, Any] = {}
     for name, mel in inputs.items():
-        if mel.shape != prepared.mel.shape and not prepared.runner.any_shape:
+        if mel.shape != prepared.mel.shape and not prepared.runner.takes(tuple(mel.shape)):
             continue
         singles = references[name]
         with active(case, device):

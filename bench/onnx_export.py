@@ -11,33 +11,74 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.vocoders.polyphase import polyphase
+from bench.errors import UnsupportedError
+from bench.vocoders.mixed import lower
+from bench.vocoders.polyphase import DEFAULT_FORM, polyphase
 
 LEGACY_OPSET = 17
 OPSET = 20
 BFLOAT16_OPSET = 22
+# Bounds of an open graph: what an engine's profiles may ask for.
+MOST_BATCH, MOST_FRAMES = 64, 16384
+FEWEST_FRAMES = 2
+# PyTorch's newer exporter takes a size of one for a constant, so that an open graph is traced with others.
+_TRACED = (2, 8)
 
 
-def opset_for(tensorrt_major: int, dtype: torch.dtype) -> int:
-    """The opset to export for a TensorRT major version."""
-    if tensorrt_major < 10:
+def opset_for(strongly_typed: bool, dtype: torch.dtype) -> int:
+    """The opset to export: 17 for TensorRT 8.6, which is not strongly typed."""
+    if not strongly_typed:
         return LEGACY_OPSET
     return BFLOAT16_OPSET if dtype is torch.bfloat16 else OPSET
 
 
-def export_onnx(vocoder: nn.Module, mel: Tensor, file: Path, opset: int) -> None:
-    """Writes ``vocoder`` as ONNX with input ``mel`` and output ``audio``, in the polyphase form.
+def engine_form(vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM) -> nn.Module:
+    """The copy of a vocoder that engines are built from: equal, with activations that they run fast.
 
     Args:
-        vocoder: In the data type that the graph shall have, on ``mel``'s device.
-        mel: ``(batch, bands, frames)``; its shape is the graph's.
+        vocoder: In float32.
+        mel: Its device and data type are the copy's.
+        float32: Layers to keep in float32; see :func:`bench.vocoders.mixed.lower`.
+        activation: The alias-free activation's form; see :data:`bench.vocoders.polyphase.FORMS`.
+    """
+    return lower(polyphase(vocoder, activation), mel.dtype, float32).to(mel.device)
+
+
+def export_onnx(
+    vocoder: nn.Module,
+    mel: Tensor,
+    file: Path,
+    opset: int,
+    *,
+    dynamic: bool = False,
+    float32: str = "",
+    activation: str = DEFAULT_FORM,
+) -> None:
+    """Writes ``vocoder`` as ONNX with input ``mel`` and output ``audio``, in the form for engines.
+
+    Args:
+        vocoder: In float32, anywhere; it is left as it is.
+        mel: ``(batch, bands, frames)``; its data type is the graph's, and its shape unless that is dynamic.
         file: Where to write; weights are inside.
         opset: 17 for TensorRT 8.6, else 20 or more.
+        dynamic: Whether batch (up to 64) and frames (2 to 16384) stay open.
+        float32: Layers to keep in float32; see :func:`bench.vocoders.mixed.lower`.
+        activation: The alias-free activation's form; see :data:`bench.vocoders.polyphase.FORMS`.
+
+    Raises:
+        UnsupportedError: the opset needs a package that is not installed.
+        InputError: ``float32`` names no layer.
     """
-    model = polyphase(vocoder)
+    if opset > LEGACY_OPSET and find_spec("onnxscript") is None:
+        raise UnsupportedError("exporting needs onnxscript: pip install -e '.[onnx]'.")
+    model = engine_form(vocoder, mel, float32, activation)
     options: dict[str, Any] = {"dynamo": False}
     if opset > LEGACY_OPSET:
         options = {"dynamo": True, "external_data": False, "verbose": False}
+    if dynamic:
+        batch, frames = _TRACED
+        mel = mel.new_zeros(batch, mel.shape[1], frames)
+        options |= _open(opset)
     with torch.no_grad(), warnings.catch_warnings():
         # The exporters warn of their own future and of tracing constants.
         warnings.simplefilter("ignore")
@@ -52,6 +93,14 @@ def export_onnx(vocoder: nn.Module, mel: Tensor, file: Path, opset: int) -> None
         )
     if opset <= LEGACY_OPSET and find_spec("onnx") is not None:
         _name_weights_directly(file)
+
+
+def _open(opset: int) -> dict[str, Any]:
+    if opset <= LEGACY_OPSET:
+        return {"dynamic_axes": {"mel": {0: "batch", 2: "frames"}, "audio": {0: "batch", 2: "samples"}}}
+    batch = torch.export.Dim("batch", min=1, max=MOST_BATCH)
+    frames = torch.export.Dim("frames", min=FEWEST_FRAMES, max=MOST_FRAMES)
+    return {"dynamic_shapes": ({0: batch, 2: frames},)}
 
 
 def _name_weights_directly(file: Path) -> None:

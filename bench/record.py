@@ -174,14 +174,28 @@ class Build:
     """What it cost to get a runner.
 
     Attributes:
-        seconds: From a float32 vocoder on the CPU to a callable on the device.
+        seconds: From a float32 vocoder on the CPU to a callable on the device, in this run.
         engine_bytes: Size of the serialised engine or module, where there is one.
         details: Backend's own facts (layer counts, exporter, builder options), JSON values only.
+        build_s: Export and build of the engine, now or when it was put into the cache.
+        load_s: From the engine on disk, or in memory just after the build, to a callable on the device.
+        from_cache: Whether the engine came from the cache; None where nothing is kept.
+        break_even_inferences: Inferences after which the build has paid for itself against eager at the same
+            precision; None when it never does.
     """
 
     seconds: float
     engine_bytes: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    build_s: float | None = None
+    load_s: float | None = None
+    from_cache: bool | None = None
+    break_even_inferences: float | None = None
+
+    @property
+    def cost_s(self) -> float:
+        """Seconds that the build took, also where this run found its result in the cache."""
+        return self.seconds if self.build_s is None else self.build_s
 
 
 @dataclass(frozen=True)

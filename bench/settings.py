@@ -18,6 +18,7 @@ class Settings:
         seed: Of synthetic weights, of the order within rounds and of every bootstrap.
         audio: Speech that the inputs are made of; None for the clip that the project carries.
         threads: CPU threads of PyTorch.
+        engines: Folder of the engine cache; None for the user's own, ``"off"`` for none.
         stop: When a case has been sampled enough.
     """
 
@@ -28,6 +29,7 @@ class Settings:
     seed: int = 0
     audio: str | None = None
     threads: int = 1
+    engines: str | None = None
     stop: StopRule = field(default_factory=StopRule)
 
     @property

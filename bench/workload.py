@@ -14,6 +14,7 @@ from torch import Tensor
 from bench import environment
 from bench.backends.base import Request, Runner, find_backend
 from bench.case import Case
+from bench.engines import default_store
 from bench.errors import InputError, UnsupportedError, WrongOutputError
 from bench.mels import audio_identity, default_speech, log_mel, speech_mels
 from bench.precision import find_precision, flags
@@ -68,15 +69,17 @@ def prepare(case: Case, settings: Settings, mel: Tensor | None = None) -> Prepar
         mel: float32 input ``(batch, bands, frames)``; None for the run's speech.
     """
     device = torch.device(settings.device)
-    vocoder, _ = load(case.version, settings.weights, settings.seed)
+    vocoder, weights = load(case.version, settings.weights, settings.seed)
     if mel is None:
         mel = speech_mels(speech(settings.audio, vocoder.spec)[0], case.batch, case.frames)
     mel = mel.to(device)
     precision = find_precision(case.precision)
     backend = find_backend(case.backend)
+    store = None if settings.engines == "off" else default_store(settings.engines)
+    request = Request(vocoder, case, precision, mel, device, weights.sha256, store)
     started = time.perf_counter()
     with flags(precision):
-        runner = backend.prepare(Request(vocoder, case, precision, mel, device))
+        runner = backend.prepare(request)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     seconds = time.perf_counter() - started

@@ -170,7 +170,7 @@ def figures(choice: Choice) -> list[tuple[str, str]]:
     else:
         lines.append(("Memory, allocator's peak", _mib(memory.allocated_peak_bytes if memory else None)))
         lines.append(("Memory, process on GPU", _mib(memory.process_gpu_bytes if memory else None)))
-    lines.append(("Build", f"{number(build.seconds)} s" if build else ""))
+    lines.append(("Build", f"{number(build.cost_s)} s" if build else ""))
     return [(name, text or "not measured") for name, text in lines]
 
 

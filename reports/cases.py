@@ -92,8 +92,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("RSS peak, MiB", _of_memory(lambda m: mebibytes(m.rss_peak_bytes)), help="Of the process, host."),
     Column(
         "Build, s",
-        lambda row: number(row.record.build.seconds) if row.record.build else "",
-        help="To a callable.",
+        lambda row: number(row.record.build.cost_s) if row.record.build else "",
+        help="To a callable; when it was built, if it came from the cache.",
+    ),
+    Column(
+        "Load, s",
+        lambda row: number(row.record.build.load_s) if row.record.build else "",
+        help="A built engine to a callable.",
     ),
     Column(
         "Engine, MiB",

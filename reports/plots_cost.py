@@ -82,7 +82,7 @@ def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         return "Not drawn: no build has a break-even. " + " ".join(words)
     points = sorted(points, key=lambda point: point[1])[:CONFIGURATIONS_SHOWN]
     drawing, axes = figure(9, 1.0 + 0.26 * len(points), 1, 2, sharey=True)
-    builds = [row.record.build.seconds if row.record.build else 0.0 for row, _ in points]
+    builds = [row.record.build.cost_s if row.record.build else 0.0 for row, _ in points]
     titles = ("build, s", "inferences to break even")
     for panel, values, title in zip(axes, (builds, [value for _, value in points]), titles, strict=True):
         for line, ((row, _), value) in enumerate(zip(points, values, strict=True)):
@@ -114,7 +114,7 @@ def inferences_to_break_even(group: Group, row: Row) -> float | None:
     if speedup is None or record.build is None or speedup.ratio <= 1:
         return None
     eager = next((other.record.build for other in group.rows if other.case.id == speedup.baseline), None)
-    extra_s = record.build.seconds - (eager.seconds if eager else 0.0)
+    extra_s = record.build.cost_s - (eager.cost_s if eager else 0.0)
     saved_s = speedup.baseline_median_ms * (1 - 1 / speedup.ratio) / 1000
     return extra_s / saved_s
 

@@ -3,7 +3,9 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from enum import IntEnum
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -11,13 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from bench.backends import tensorrt as torch_tensorrt_backend
-from bench.backends import tensorrt_onnx
 from bench.backends.base import Request, Runner
 from bench.backends.tensorrt import TorchTensorRt, check_arguments, check_whole, graph_types, import_torch_tensorrt
-from bench.backends.tensorrt_onnx import TensorRtOnnx, convolution_types, import_tensorrt
+from bench.backends.tensorrt_onnx import TensorRtOnnx
 from bench.case import Case
+from bench.engines import EngineStore
 from bench.errors import InputError, UnsupportedError, WrongOutputError
 from bench.precision import PRECISIONS
+from bench.trt import native
+from bench.trt.library import import_library
+from bench.trt.native import convolution_types
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 from bench.vocoders.synthetic import initialise
 
@@ -48,7 +53,8 @@ def request(backend: str, precision: str = "fp32", **options: str) -> Request:
 @pytest.fixture(autouse=True)
 def _any_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the CPU stand in for a GPU that computes in every precision."""
-    monkeypatch.setattr("bench.backends.eager.unsupported_reason", lambda *_: None)
+    for module in ("bench.backends.tensorrt", "bench.trt.native"):
+        monkeypatch.setattr(f"{module}.unsupported_reason", lambda *_: None)
 
 
 # --- torch-tensorrt ---------------------------------------------------------------------------------------
@@ -127,8 +133,9 @@ def test_the_model_carries_the_precision(
     effective = runner.effective(torch.randn(1, 100, FRAMES).to(runner.dtype))
     wanted = "float16" if precision == "fp16" else "float32"
     assert (effective.weights, effective.compute, effective.output) == (wanted,) * 3
-    assert runner.build.details == {"torch_tensorrt": "2.14.0", "engines": 1}
-    assert not runner.any_shape
+    assert runner.build.details == {"torch_tensorrt": "2.14.0", "engines": 1, "shapes": f"1x{FRAMES}"}
+    assert runner.takes((1, 100, FRAMES))
+    assert not runner.takes((2, 100, FRAMES))
 
 
 def test_a_build_starts_without_a_timing_cache(torch_tensorrt: TorchTensorRtStandIn) -> None:
@@ -232,6 +239,7 @@ class BuilderFlag(IntEnum):
     """Bits of a builder configuration."""
 
     FP16 = 0
+    OBEY_PRECISION_CONSTRAINTS = 3
     TF32 = 7
 
 
@@ -248,6 +256,32 @@ def layer(kind: str, text: str) -> dict[str, object]:
     return {"LayerType": kind, "Inputs": [{"Format/Datatype": text}], "Name": "a layer"}
 
 
+class Ranges:
+    """An optimisation profile."""
+
+    shape: tuple[object, ...] = ()
+
+    def set_shape(self, *shape: object) -> None:
+        """Name, smallest, best, largest."""
+        self.shape = shape
+
+
+class TimingCache:
+    """Times of kernels."""
+
+    def __init__(self, blob: bytes) -> None:
+        self.blob = blob
+
+    def combine(self, other: "TimingCache", _: bool) -> bool:
+        """Joins another."""
+        self.blob += other.blob
+        return True
+
+    def serialize(self) -> bytes:
+        """Its bytes."""
+        return self.blob
+
+
 class Config:
     """A builder's configuration; TF32 is on by default."""
 
@@ -255,6 +289,26 @@ class Config:
         self.flags: set[str] = {"TF32"}
         self.memory: dict[str, int] = {}
         self.tactics: int | None = None
+        self.builder_optimization_level = 3
+        self.max_aux_streams = -1
+        self.profiles: list[Ranges] = []
+        self.timing = b""
+
+    def add_optimization_profile(self, profile: "Ranges") -> None:
+        """Adds a profile."""
+        self.profiles.append(profile)
+
+    def create_timing_cache(self, blob: bytes) -> "TimingCache":
+        """A cache from its bytes."""
+        return TimingCache(blob)
+
+    def set_timing_cache(self, cache: "TimingCache", _: bool) -> None:
+        """Starts from these times."""
+        self.timing = cache.blob
+
+    def get_timing_cache(self) -> "TimingCache":
+        """The times after the build."""
+        return TimingCache(self.timing + b"new")
 
     def set_flag(self, flag: IntEnum) -> None:
         """Adds a flag."""
@@ -307,12 +361,15 @@ class TensorRtStandIn(ModuleType):
             def __init__(self, _: Logger) -> None:
                 pass
 
-            def create_network(self, flags: int) -> str:
+            def create_network(self, flags: int) -> SimpleNamespace:
                 trt.network_flags = flags
-                return "network"
+                return SimpleNamespace(num_layers=len(trt.network), get_layer=lambda index: trt.network[index])
 
             def create_builder_config(self) -> Config:
                 return trt.config
+
+            def create_optimization_profile(self) -> Ranges:
+                return Ranges()
 
             def build_serialized_network(self, *_: object) -> bytes | None:
                 return trt.plan
@@ -330,11 +387,21 @@ class TensorRtStandIn(ModuleType):
                 return "In node 3: unsupported operator"
 
         class Context:
+            device_memory = 0
+            shape: tuple[int, ...] = ()
+            profile = 0
+
+            def set_optimization_profile_async(self, index: int, _: int) -> bool:
+                trt.profiles_run.append(index)
+                return True
+
             def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-                return (name, shape) == ("mel", (1, 100, FRAMES))
+                assert name == "mel"
+                self.shape = shape
+                return True
 
             def get_tensor_shape(self, _: str) -> tuple[int, ...]:
-                return (1, 1, 2 * FRAMES)
+                return (self.shape[0], 1, 2 * self.shape[2])
 
             def set_tensor_address(self, *_: object) -> None:
                 pass
@@ -342,8 +409,18 @@ class TensorRtStandIn(ModuleType):
             def execute_async_v3(self, _: int) -> bool:
                 return True
 
+        class ContextWithSetter(Context):
+            def set_device_memory(self, address: int, size: int) -> None:
+                assert address
+                assert size == 1234
+
         class Engine:
-            def create_execution_context(self) -> Context:
+            def create_execution_context(self, strategy: str) -> Context:
+                assert strategy == "user managed"
+                return ContextWithSetter()
+
+            def create_execution_context_without_device_memory(self) -> Context:
+                assert major < 10
                 return Context()
 
             def get_tensor_dtype(self, _: str) -> SimpleNamespace:
@@ -362,6 +439,12 @@ class TensorRtStandIn(ModuleType):
                 assert plan == trt.plan
                 return Engine() if trt.loads else None
 
+        if major >= 10:
+            self.ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED="user managed")
+        self.LayerType = SimpleNamespace(CONVOLUTION=0, DECONVOLUTION=1, UNARY=2)
+        self.float32 = "float32"
+        self.network: list[SimpleNamespace] = []
+        self.profiles_run: list[int] = []
         self.tensor_type = "FLOAT"
         self.Logger, self.Builder, self.OnnxParser, self.Runtime = Logger, Builder, OnnxParser, Runtime
 
@@ -377,15 +460,17 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], TensorRtStandIn]
     def put(version: str) -> TensorRtStandIn:
         module = TensorRtStandIn(version)
 
-        def export(_: nn.Module, __: Tensor, file: object, opset: int) -> None:
-            module.opset = opset
+        def export(_: nn.Module, __: Tensor, file: object, opset: int, **given: object) -> None:
+            module.opset, module.exported = opset, given
             file.write_bytes(b"graph")  # type: ignore[attr-defined]
 
         monkeypatch.setitem(sys.modules, "tensorrt", module)
-        monkeypatch.setattr(tensorrt_onnx, "export_onnx", export)
+        monkeypatch.setattr(native, "export_onnx", export)
         return module
 
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: SimpleNamespace(cuda_stream=7))
+    monkeypatch.setattr(
+        torch.cuda, "current_stream", lambda _: SimpleNamespace(cuda_stream=7, synchronize=lambda: None)
+    )
     return put
 
 
@@ -535,6 +620,124 @@ def test_convolution_types_counts_convolutions_only() -> None:
     assert convolution_types(layers) == {"float16": 2, "bfloat16": 1, "float32": 1}
 
 
+# --- shapes, limits, caches -------------------------------------------------------------------------------
+
+
+def test_profiles_reach_the_builder(install: Callable[[str], TensorRtStandIn]) -> None:
+    """Every profile of a dynamic engine is the builder's, with the mel's bands; a static engine has none."""
+    trt = install("10.15.1")
+    runner = trt.prepare(shapes="1x2_1x3_1x5+2x2_2x4_4x9")
+    assert [profile.shape for profile in trt.config.profiles] == [
+        ("mel", (1, 100, 2), (1, 100, 3), (1, 100, 5)),
+        ("mel", (2, 100, 2), (2, 100, 4), (4, 100, 9)),
+    ]
+    assert trt.exported["dynamic"] is True
+    assert runner.takes((3, 100, 9))
+    assert not runner.takes((3, 100, 10))
+    trt = install("10.15.1")
+    trt.prepare()
+    assert trt.config.profiles == []
+    assert trt.exported["dynamic"] is False
+
+
+def test_a_shape_runs_in_the_profile_tuned_nearest(install: Callable[[str], TensorRtStandIn]) -> None:
+    """The context changes profile where another holds the shape, and the output follows the shape."""
+    trt = install("10.15.1")
+    runner = trt.prepare(shapes="1x2_1x3_4x9+2x2_2x4_4x9")
+    assert runner.run(torch.zeros(1, 100, 3)).shape == (1, 1, 6)
+    assert trt.profiles_run == []
+    assert runner.run(torch.zeros(2, 100, 4)).shape == (2, 1, 8)
+    assert trt.profiles_run == [1]
+
+
+def test_out_of_profile_is_one_sentence(install: Callable[[str], TensorRtStandIn]) -> None:
+    """A case outside the profile is unsupported before anything is built; so is such a call later."""
+    trt = install("10.15.1")
+    with pytest.raises(
+        UnsupportedError, match=r"batch 1 with 3 frames is outside the engine's profile .*1x100_1x500_4x2000"
+    ):
+        trt.prepare(shapes="dynamic")
+    assert trt.network_flags == -1
+    runner = trt.prepare(shapes="1x2_1x3_1x5")
+    with pytest.raises(UnsupportedError, match="batch 1 with 6 frames is outside"):
+        runner.run(torch.zeros(1, 100, 6))
+
+
+@pytest.mark.parametrize("text", ["", "some", "1x2_1x3", "1x2_1x1_1x3", "0x2_1x3_1x5", "1x2_1x3_1x5+", "1x5_1x3_1x2"])
+def test_shapes_that_are_none(install: Callable[[str], TensorRtStandIn], text: str) -> None:
+    """A profile without three shapes in order is the user's mistake."""
+    with pytest.raises(InputError, match="option shapes is static, dynamic, or profiles"):
+        install("10.15.1").prepare(shapes=text)
+
+
+def test_a_device_memory_limit_is_kept(install: Callable[[str], TensorRtStandIn]) -> None:
+    """The limit is the builder's too, and an engine that takes more is out of memory."""
+    trt = install("10.15.1")
+    trt.prepare(memory_mib="1")
+    assert trt.config.memory == {"workspace": 2**20}
+    with pytest.raises(torch.OutOfMemoryError, match=r"more than memory_mib=0"):
+        trt.prepare(memory_mib="0")
+
+
+def test_timing_caches_are_kept_and_joined(install: Callable[[str], TensorRtStandIn], tmp_path: Path) -> None:
+    """A build starts from the times of the builds before it, unless told not to, and adds its own."""
+    trt = install("10.15.1")
+    store = EngineStore(tmp_path, 2**30)
+
+    def build(level: str, **options: str) -> object:
+        wanted = replace(request("tensorrt-onnx", level=level, **options), weights="w", store=store)
+        return TensorRtOnnx().prepare(wanted).build.details["timing_cache_bytes"]
+
+    assert build("0") == 0
+    assert build("1") == len(b"new")
+    assert build("2", timing_cache="off") == 0
+
+
+def test_a_second_start_builds_nothing(install: Callable[[str], TensorRtStandIn], tmp_path: Path) -> None:
+    """The engine comes from the cache with its first build's seconds; other weights or options are another engine."""
+    trt = install("10.15.1")
+    wanted = replace(request("tensorrt-onnx"), weights="w", store=EngineStore(tmp_path, 2**30))
+    first = TensorRtOnnx().prepare(wanted).build
+    trt.network_flags = -1
+    second = TensorRtOnnx().prepare(wanted).build
+    assert trt.network_flags == -1
+    assert (first.from_cache, second.from_cache) == (False, True)
+    assert second.build_s == first.build_s
+    assert second.load_s is not None
+    assert TensorRtOnnx().prepare(replace(wanted, weights="v")).build.from_cache is False
+
+
+def test_an_engine_that_tensorrt_refuses_is_built_again(
+    install: Callable[[str], TensorRtStandIn], tmp_path: Path
+) -> None:
+    """A cached plan that cannot be loaded is dropped and built anew; one just built is a wrong output."""
+    trt = install("10.15.1")
+    wanted = replace(request("tensorrt-onnx"), weights="w", store=EngineStore(tmp_path, 2**30))
+    TensorRtOnnx().prepare(wanted)
+    plain = trt.Runtime.deserialize_cuda_engine
+    answers = iter([None])
+
+    def once(runtime: object, plan: bytes) -> object:
+        return next(answers, plain(runtime, plan))
+
+    trt.Runtime.deserialize_cuda_engine = once
+    assert TensorRtOnnx().prepare(wanted).build.from_cache is False
+
+
+def test_layers_kept_in_float32_are_constrained(install: Callable[[str], TensorRtStandIn]) -> None:
+    """In 8.6, where typing is weak, a convolution that the graph has in float32 is held there."""
+    trt = install("8.6.1")
+    trt.tensor_type = "HALF"
+    trt.network = [
+        SimpleNamespace(type=kind, get_output=lambda _, dtype=dtype: SimpleNamespace(dtype=dtype), precision=None)
+        for kind, dtype in ((0, "float32"), (0, "float16"), (7, "float32"))
+    ]
+    trt.prepare("fp16", float32="conv_post")
+    assert [layer.precision for layer in trt.network] == ["float32", None, None]
+    assert trt.config.flags == {"FP16", "OBEY_PRECISION_CONSTRAINTS"}
+    assert trt.exported["float32"] == "conv_post"
+
+
 # --- where there is no GPU, or no TensorRT ----------------------------------------------------------------
 
 
@@ -564,7 +767,7 @@ def test_what_is_not_installed_is_one_sentence(
 
 def test_errors_without_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """An import that fails without a message still gives a reason."""
-    for name, load in (("torch_tensorrt", import_torch_tensorrt), ("tensorrt", import_tensorrt)):
+    for name, load in (("torch_tensorrt", import_torch_tensorrt), ("tensorrt", import_library)):
         monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.setattr(sys, "meta_path", [_Finder(name, AssertionError()), *sys.meta_path])
         assert load() == (None, f"{name} cannot be imported: AssertionError")

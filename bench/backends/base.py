@@ -16,6 +16,7 @@ from torch import Tensor
 
 import bench.backends
 from bench.case import Case
+from bench.engines import EngineStore
 from bench.errors import InputError
 from bench.precision import Precision
 from bench.record import Build, EffectivePrecision
@@ -32,6 +33,8 @@ class Request:
         precision: The case's precision.
         mel: The case's input, float32 ``(batch, bands, frames)`` on ``device``.
         device: Where to run.
+        weights: SHA-256 of the weights' identity; what is kept on disk is kept under it.
+        store: Where built engines are kept; None to keep none.
     """
 
     vocoder: Vocoder
@@ -39,6 +42,8 @@ class Request:
     precision: Precision
     mel: Tensor
     device: torch.device
+    weights: str = ""
+    store: EngineStore | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Runner:
         build: Seconds and sizes; ``Build.seconds`` is filled in by the caller.
         effective: Checks, by an untimed call, what precision is in effect; raises ``WrongOutputError``
             when it is not the label's.
-        any_shape: Whether ``run`` also takes other batches and lengths than the case's.
+        takes: Whether ``run`` takes a shape ``(batch, bands, frames)`` other than the case's.
         close: Gives back memory that would outlive the runner; called once, after which ``run`` may not be called.
     """
 
@@ -60,7 +65,7 @@ class Runner:
     dtype: torch.dtype
     build: Build
     effective: Callable[[Tensor], EffectivePrecision]
-    any_shape: bool = False
+    takes: Callable[[tuple[int, ...]], bool] = lambda _: False
     close: Callable[[], None] = lambda: None
 
 

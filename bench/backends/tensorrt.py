@@ -7,7 +7,9 @@ between TensorRT and PyTorch is refused.
 
 import inspect
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,12 +18,12 @@ import torch
 from torch import Tensor
 
 from bench.backends.base import Backend, Request, Runner, register
-from bench.backends.eager import place
-from bench.backends.tensorrt_onnx import whole_option
 from bench.errors import UnsupportedError, WrongOutputError
-from bench.precision import Precision, report_engine
+from bench.onnx_export import engine_form
+from bench.precision import Precision, report_engine, unsupported_reason
 from bench.record import Build, EffectivePrecision
-from bench.vocoders.polyphase import polyphase
+from bench.trt.options import Options, parse_options
+from bench.trt.shapes import Profile
 
 # Names that torch-tensorrt gives to the parts of a compiled module that run in TensorRT.
 _ENGINE_PART = "_run_on_acc"
@@ -41,13 +43,14 @@ def import_torch_tensorrt() -> tuple[ModuleType | None, str]:
 
 @register
 class TorchTensorRt(Backend):
-    """``torch.export``, then ``torch_tensorrt.dynamo.compile``, static at the case's shape.
+    """``torch.export``, then ``torch_tensorrt.dynamo.compile``.
 
-    Options: ``level`` (builder optimisation level, 0 to 5).
+    Options as in :class:`bench.trt.options.Options`, with one dynamic profile at most. Every build starts without
+    a timing cache, and nothing is kept: a compiled module is torch-tensorrt's to keep.
     """
 
     name = "tensorrt"
-    options = ("level",)
+    options = ("shapes", "level", "workspace_mib", "streams", "cuda_graph", "float32", "activation")
 
     def unavailable_reason(self, device: torch.device) -> str | None:
         """No GPU, or no torch-tensorrt."""
@@ -60,33 +63,87 @@ class TorchTensorRt(Backend):
         module, reason = import_torch_tensorrt()
         if module is None:
             raise UnsupportedError(reason)
-        precision, options = request.precision, dict(request.case.options)
+        precision, case = request.precision, request.case
+        options = parse_options(dict(case.options), (case.batch, case.frames))
+        profile = _profile(options, case.batch, case.frames)
+        reason = unsupported_reason(precision, request.device) or ""
+        if reason:
+            raise UnsupportedError(reason)
         if precision.autocast:
             raise UnsupportedError("TensorRT has no autocast; fp16 and bf16 are its lower precisions.")
-        model = polyphase(place(request))
+        started = time.perf_counter()
         mel = request.mel.to(precision.dtype)
+        model = engine_form(request.vocoder, mel, options.float32, options.activation)
         with tempfile.TemporaryDirectory() as directory, torch.no_grad():
-            program = torch.export.export(model, (mel,), strict=False)
+            program = export(model, mel, profile if options.shapes.dynamic else None)
             arguments: dict[str, Any] = {
-                "arg_inputs": [mel],
+                "arg_inputs": [_input(module, profile, mel) if options.shapes.dynamic else mel],
                 "disable_tf32": not precision.tf32,
                 "require_full_compilation": True,
                 "min_block_size": 1,
                 # The default cache in the temporary directory would make a second build look cheap.
                 "timing_cache_path": str(Path(directory) / "timing.bin"),
             }
-            if "level" in options:
-                arguments["optimization_level"] = whole_option("level", options["level"], 5)
+            if options.level is not None:
+                arguments["optimization_level"] = options.level
+            if options.workspace_mib is not None:
+                arguments["workspace_size"] = options.workspace_mib << 20
+            if options.streams is not None:
+                arguments["max_aux_streams"] = options.streams
             check_arguments(module.dynamo.compile, arguments)
             compiled = module.dynamo.compile(program, **arguments)
         parts = check_whole(compiled)
         types = graph_types(program)
+        state = ExitStack()
+        run = state.enter_context(module.runtime.enable_cudagraphs(compiled)) if options.cuda_graph else compiled
         return Runner(
-            run=compiled,
+            run=run,
             dtype=precision.dtype,
-            build=Build(seconds=0.0, details={"torch_tensorrt": module.__version__, "engines": parts}),
-            effective=lambda mel: _effective(compiled, precision, mel, types),
+            build=Build(
+                seconds=0.0,
+                build_s=time.perf_counter() - started,
+                details={"torch_tensorrt": module.__version__, "engines": parts, "shapes": str(options.shapes)},
+            ),
+            effective=lambda mel: _effective(run, precision, mel, types, bool(options.float32)),
+            takes=lambda shape: options.shapes.pick((shape[0], shape[2])) is not None,
+            close=state.close,
         )
+
+
+def _profile(options: Options, batch: int, frames: int) -> Profile:
+    if len(options.shapes.profiles) > 1:
+        raise UnsupportedError("torch-tensorrt's front end takes one profile; tensorrt-onnx takes several.")
+    [profile] = options.shapes.profiles
+    if not profile.holds((batch, frames)):
+        raise UnsupportedError(
+            f"batch {batch} with {frames} frames is outside the engine's profile (smallest_best_largest "
+            f"batch x frames: {profile}); give a larger one with the option shapes."
+        )
+    if options.shapes.dynamic and profile.best[0] == 1 and profile.largest[0] > 1:
+        # torch.export takes a batch of one for a constant, and the engine is tuned for the example's shape.
+        return Profile(profile.smallest, (2, profile.best[1]), profile.largest)
+    return profile
+
+
+def export(model: torch.nn.Module, mel: Tensor, profile: Profile | None) -> torch.export.ExportedProgram:
+    """Exports a vocoder at ``mel``'s shape, or with batch and frames open within a profile."""
+    if profile is None:
+        return torch.export.export(model, (mel,), strict=False)
+    (batch, frames), (least_batch, least), (most_batch, most) = profile.best, profile.smallest, profile.largest
+    sizes: dict[int, Any] = {}
+    if least_batch != most_batch:
+        sizes[0] = torch.export.Dim("batch", min=least_batch, max=most_batch)
+    if least != most:
+        sizes[2] = torch.export.Dim("frames", min=least, max=most)
+    example = mel.new_zeros(batch, mel.shape[1], frames)
+    return torch.export.export(model, (example,), dynamic_shapes=(sizes,), strict=False)
+
+
+def _input(module: ModuleType, profile: Profile, mel: Tensor) -> Any:
+    smallest, best, largest = (
+        (batch, mel.shape[1], frames) for batch, frames in (profile.smallest, profile.best, profile.largest)
+    )
+    return module.Input(min_shape=smallest, opt_shape=best, max_shape=largest, dtype=mel.dtype, name="mel")
 
 
 def check_arguments(function: Callable[..., Any], arguments: dict[str, Any]) -> None:
@@ -121,11 +178,12 @@ def graph_types(program: torch.export.ExportedProgram) -> str:
 
 
 def _effective(
-    compiled: Callable[[Tensor], Tensor], precision: Precision, mel: Tensor, types: str
+    compiled: Callable[[Tensor], Tensor], precision: Precision, mel: Tensor, types: str, mixed: bool
 ) -> EffectivePrecision:
     wanted = str(precision.dtype).removeprefix("torch.")
     output = compiled(mel).dtype
-    if types != wanted or output is not precision.dtype:
+    expected = {wanted} if not mixed else {wanted, "float32"}
+    if set(types.split(", ")) != expected or output is not precision.dtype:
         raise WrongOutputError(f"labelled {precision.name}, but the graph is {types} and its output {output}.")
     return report_engine(
         precision,

@@ -55,7 +55,7 @@ class TorchScript(Backend):
             run=run,
             dtype=precision.dtype,
             build=Build(seconds=0.0, details={"graph_nodes": sum(1 for _ in frozen.graph.nodes())}),
-            any_shape=True,
+            takes=lambda _: True,
             close=lambda: _release(frozen),
             effective=lambda mel: observe(run, mel, precision, None if precision.autocast else weights),
         )

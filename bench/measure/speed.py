@@ -14,6 +14,7 @@
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from bench.measure.statistics import (
     percentile,
     ratio_interval,
 )
-from bench.record import Record, Speedup, Throughput, Timing
+from bench.record import Build, Record, Speedup, Throughput, Timing
 from bench.settings import Settings
 from bench.workload import Prepared, active, check_waveform, load, outcome, prepare
 
@@ -105,10 +106,18 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
         "speedup_same_precision": speedups[case.precision],
         "speedup_fp32": speedups["fp32"],
         "memory": memory,
-        "build": prepared.runner.build,
+        "build": _with_break_even(prepared.runner.build, speedups[case.precision], samples[0]),
         "precision": precision,
         "gpu_state": monitor.summary(),
     }
+
+
+def _with_break_even(build: Build, speedup: Speedup, samples: Samples) -> Build:
+    """Adds how many inferences the build takes to pay for itself."""
+    gained_ms = speedup.baseline_median_ms - float(np.median(samples.device_ms))
+    if build.cost_s <= 0 or gained_ms <= 0:
+        return build
+    return replace(build, break_even_inferences=1000 * build.cost_s / gained_ms)
 
 
 def _contenders(case: Case) -> list[Case]:

@@ -1,29 +1,55 @@
-"""The alias-free activation without its interleaved signal: the form that engines are built from.
+"""The alias-free activation without its interleaved signal: the forms that engines are built from.
 
-Upsampling by two and downsampling by two are done on the even and the odd samples as two channels, so that
-nothing runs at the double rate and no transposed convolution is left. The result is the original's to
-rounding, edges included: there the double-rate signal is continued by its first and last samples, which are
-the first even and the last odd one.
+Upsampling by two and downsampling by two are done on the even and the odd samples apart, so that nothing runs at
+the double rate and no transposed convolution is left. Every form gives the original's result to rounding, edges
+included: there the double-rate signal is continued by its first and last samples, which are the first even and
+the last odd one. Which form an engine runs fastest is a matter of measurement: ``benchmarks/activations.py``.
 """
 
 import copy
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.errors import InputError
 from bench.vocoders.alias_free import EPSILON, RATIO, TAPS, AliasFreeActivation
 
-# Frames that a phase's filter reaches to either side.
+# Samples that a phase's filter reaches to either side.
 REACH = TAPS // 4
 
 
-class PolyphaseActivation(nn.Module):
-    """Equal to :class:`AliasFreeActivation`, in two grouped convolutions.
+class EngineActivation(nn.Module):
+    """The constants that every form is made of; ``alpha`` and ``gain`` are ``(channels,)``."""
 
-    Args:
-        original: The activation to rewrite; its parameters become constants.
-    """
+    def __init__(self, original: AliasFreeActivation) -> None:
+        super().__init__()
+        snake = original.act
+        alpha = snake.alpha.detach()
+        beta = alpha if snake.beta is None else snake.beta.detach()
+        if snake.logscale:
+            alpha, beta = alpha.exp(), beta.exp()
+        self.channels = len(alpha)
+        self.alpha_values, self.gain_values = alpha, 1.0 / (beta + EPSILON)
+        self.up_taps = (RATIO * original.upsample.filter.detach()).flatten()
+        self.down_taps = original.downsample.lowpass.filter.detach().flatten()
+        # Rows: the even phase's taps at offsets -3..3 and the odd one's; then what each gives to the output.
+        self.up_pair = torch.stack(
+            [F.pad(self.up_taps[1::2].flip(0), (0, 1)), F.pad(self.up_taps[0::2].flip(0), (1, 0))]
+        )
+        self.down_pair = torch.stack([F.pad(self.down_taps[1::2], (1, 0)), F.pad(self.down_taps[0::2], (0, 1))])
+
+
+def snake(x: Tensor, alpha: Tensor, gain: Tensor) -> Tensor:
+    """``x + gain sin(alpha x)^2``."""
+    wave = torch.sin(x * alpha)
+    return x + gain * (wave * wave)
+
+
+class Grouped(EngineActivation):
+    """Two convolutions that take every channel for itself, and its two phases for two channels."""
 
     up: Tensor
     down: Tensor
@@ -33,43 +59,196 @@ class PolyphaseActivation(nn.Module):
     odd: Tensor
 
     def __init__(self, original: AliasFreeActivation) -> None:
-        super().__init__()
-        snake = original.act
-        alpha = snake.alpha.detach()
-        beta = alpha if snake.beta is None else snake.beta.detach()
-        if snake.logscale:
-            alpha, beta = alpha.exp(), beta.exp()
-        channels = self.channels = len(alpha)
-        up = RATIO * original.upsample.filter.detach().flatten()
-        down = original.downsample.lowpass.filter.detach().flatten()
-        # Row 0 makes the even samples from offsets -3..3, row 1 the odd ones; a zero fills the free place.
-        up_pair = torch.stack([F.pad(up[1::2].flip(0), (0, 1)), F.pad(up[0::2].flip(0), (1, 0))])
-        down_pair = torch.stack([F.pad(down[1::2], (1, 0)), F.pad(down[0::2], (0, 1))])
-        self.register_buffer("up", up_pair.unsqueeze(1).repeat(channels, 1, 1))
-        self.register_buffer("down", down_pair.unsqueeze(0).repeat(channels, 1, 1))
-        self.register_buffer("alpha", alpha.repeat_interleave(2).view(1, -1, 1))
-        self.register_buffer("gain", (1.0 / (beta + EPSILON)).repeat_interleave(2).view(1, -1, 1))
-        pair = 2 * torch.arange(channels).repeat_interleave(2)
+        super().__init__(original)
+        self.register_buffer("up", self.up_pair.unsqueeze(1).repeat(self.channels, 1, 1))
+        self.register_buffer("down", self.down_pair.unsqueeze(0).repeat(self.channels, 1, 1))
+        self.register_buffer("alpha", self.alpha_values.repeat_interleave(2).view(1, -1, 1))
+        self.register_buffer("gain", self.gain_values.repeat_interleave(2).view(1, -1, 1))
+        pair = 2 * torch.arange(self.channels).repeat_interleave(2)
         self.register_buffer("even", pair)
         self.register_buffer("odd", pair + 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(batch, channels, samples)`` to the same shape."""
         x = F.pad(x, (REACH, REACH), mode="replicate")
-        x = F.conv1d(x, self.up, groups=self.channels)
-        wave = torch.sin(x * self.alpha)
-        x = x + self.gain * (wave * wave)
+        x = snake(F.conv1d(x, self.up, groups=self.channels), self.alpha, self.gain)
         first = x[..., :1].index_select(1, self.even)
         last = x[..., -1:].index_select(1, self.odd)
         x = torch.cat([first] * REACH + [x] + [last] * REACH, dim=-1)
         return F.conv1d(x, self.down, groups=self.channels)
 
 
-def polyphase(vocoder: nn.Module) -> nn.Module:
-    """A copy of ``vocoder`` with every alias-free activation in its polyphase form; v4 has none."""
+class Blocks(EngineActivation):
+    """Polyphase in two convolutions that are dense within groups of ``width`` channels, diagonal in truth.
+
+    The phases lie behind one another inside a group. The margins that the second convolution reads are joined on,
+    or computed with the rest and overwritten by position.
+
+    Args:
+        original: The activation.
+        width: Channels of a group; 0 for one group.
+        select: Whether the first convolution computes the margins too and a select overwrites them.
+    """
+
+    def __init__(self, original: AliasFreeActivation, width: int, select: bool) -> None:
+        super().__init__(original)
+        width = self.channels if width == 0 or self.channels % width else width
+        self.groups, self.select = self.channels // width, select
+        one = torch.eye(width)
+        # (2 width, width, 7): even phases, then odd ones.
+        up = torch.cat([one.unsqueeze(-1) * row for row in self.up_pair]).repeat(self.groups, 1, 1)
+        down = torch.cat([one.unsqueeze(-1) * row for row in self.down_pair], dim=1).repeat(self.groups, 1, 1)
+        order = torch.arange(self.channels).view(self.groups, 1, width).repeat(1, 2, 1).flatten()
+        even = torch.cat([one.unsqueeze(-1) * self.up_pair[0]] * 2).repeat(self.groups, 1, 1)
+        odd = torch.cat([one.unsqueeze(-1) * self.up_pair[1]] * 2).repeat(self.groups, 1, 1)
+        for name, value in {"up": up, "down": down, "even": even, "odd": odd}.items():
+            self.register_buffer(name, value)
+        self.register_buffer("alpha", self.alpha_values[order].view(1, -1, 1))
+        self.register_buffer("gain", self.gain_values[order].view(1, -1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(batch, channels, samples)`` to the same shape."""
+        frames = x.shape[-1]
+        if self.select:
+            x = F.pad(x, (2 * REACH, 2 * REACH), mode="replicate")
+            first = F.conv1d(x[..., REACH : 3 * REACH + 1], self.even, groups=self.groups)
+            last = F.conv1d(x[..., -3 * REACH - 1 : -REACH], self.odd, groups=self.groups)
+            x = F.conv1d(x, self.up, groups=self.groups)
+            place = torch.arange(frames + 2 * REACH, device=x.device)
+            x = torch.where(place < REACH, first, torch.where(place >= frames + REACH, last, x))
+            x = snake(x, self.alpha, self.gain)
+        else:
+            first = F.conv1d(F.pad(x[..., : REACH + 1], (REACH, 0), mode="replicate"), self.even, groups=self.groups)
+            last = F.conv1d(F.pad(x[..., -REACH - 1 :], (0, REACH), mode="replicate"), self.odd, groups=self.groups)
+            x = F.conv1d(F.pad(x, (REACH, REACH), mode="replicate"), self.up, groups=self.groups)
+            x = torch.cat([first] * REACH + [x] + [last] * REACH, dim=-1)
+            x = snake(x, self.alpha, self.gain)
+        return F.conv1d(x, self.down, groups=self.groups)
+
+
+class Shifted(EngineActivation):
+    """Polyphase in multiply-adds of shifted slices."""
+
+    def __init__(self, original: AliasFreeActivation) -> None:
+        super().__init__(original)
+        self.register_buffer("alpha", self.alpha_values.view(1, -1, 1))
+        self.register_buffer("gain", self.gain_values.view(1, -1, 1))
+        self.up_numbers = [[float(tap) for tap in row] for row in self.up_pair.double()]
+        self.down_numbers = [[float(tap) for tap in row] for row in self.down_pair.double()]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(batch, channels, samples)`` to the same shape."""
+        frames = x.shape[-1]
+        x = F.pad(x, (REACH, REACH), mode="replicate")
+        even, odd = (_shifts(x, taps, frames) for taps in self.up_numbers)
+        even, odd = snake(even, self.alpha, self.gain), snake(odd, self.alpha, self.gain)
+        left, right = even[..., :1], odd[..., -1:]
+        even = torch.cat([left] * REACH + [even] + [right] * REACH, dim=-1)
+        odd = torch.cat([left] * REACH + [odd] + [right] * REACH, dim=-1)
+        return _shifts(even, self.down_numbers[0], frames) + _shifts(odd, self.down_numbers[1], frames)
+
+
+def _shifts(x: Tensor, taps: list[float], frames: int) -> Tensor:
+    parts = [tap * x[..., shift : shift + frames] for shift, tap in enumerate(taps) if tap]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+class Apart(EngineActivation):
+    """The interior by convolutions without padding; both edges by themselves from their nearest samples, joined on.
+
+    Needs twelve samples or more.
+    """
+
+    def __init__(self, original: AliasFreeActivation, width: int) -> None:
+        super().__init__(original)
+        self.form = Blocks(original, width, select=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(batch, channels, samples)`` to the same shape."""
+        form, batch, edge = self.form, x.shape[0], 2 * REACH
+        edges = form(torch.cat([x[..., : 2 * edge], x[..., -2 * edge :]], dim=0))
+        x = snake(F.conv1d(x, form.up, groups=form.groups), form.alpha, form.gain)
+        x = F.conv1d(x, form.down, groups=form.groups)
+        return torch.cat([edges[:batch, :, :edge], x, edges[batch:, :, edge:]], dim=-1)
+
+
+class Frames(EngineActivation):
+    """Two matrix products over frames of ``size`` samples that overlap by their filters' reach.
+
+    A frame's product holds all double-rate samples that its own output needs, so frames do not meet again.
+    """
+
+    def __init__(self, original: AliasFreeActivation, size: int) -> None:
+        super().__init__(original)
+        self.size = size
+        inner = 2 * size + 12  # double-rate samples -6 .. 2 size + 5 of a frame
+        up = torch.zeros(2 * size, inner)
+        for column in range(inner):
+            place = column - 6  # double-rate index within the frame
+            base, odd = place // 2, place % 2
+            for offset, tap in enumerate(self.up_pair[odd]):
+                row = base + offset - REACH + size // 2
+                if tap != 0:
+                    up[row, column] = tap
+        down = torch.zeros(inner, size)
+        for column in range(size):
+            for tap in range(12):
+                down[2 * column + tap - 5 + 6, column] = self.down_taps[tap]
+        self.register_buffer("up", up)
+        self.register_buffer("down", down)
+        self.register_buffer("alpha", self.alpha_values.view(1, -1, 1, 1))
+        self.register_buffer("gain", self.gain_values.view(1, -1, 1, 1))
+        self.register_buffer("first", torch.cat([self.up_pair[0]]).view(-1, 1))
+        self.register_buffer("last", torch.cat([self.up_pair[1]]).view(-1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(batch, channels, samples)`` to the same shape, ``samples`` a multiple of the frame."""
+        batch, channels, samples = x.shape
+        size, half = self.size, self.size // 2
+        x = F.pad(x, (half, half), mode="replicate")
+        left = x[..., :samples].reshape(batch, channels, -1, size)
+        right = x[..., size:].reshape(batch, channels, -1, size)
+        first = (x[..., half - REACH : half + REACH + 1] @ self.first).unsqueeze(-1)
+        last = (x[..., samples - 1 + half - REACH : samples + half + REACH] @ self.last).unsqueeze(-1)
+        inner = torch.cat([left, right], dim=-1) @ self.up
+        frame = torch.arange(samples // size, device=x.device).view(-1, 1)
+        place = torch.arange(2 * size + 12, device=x.device) - 6 + 2 * size * frame
+        inner = torch.where(place < 0, first, torch.where(place >= 2 * samples, last, inner))
+        return (snake(inner, self.alpha, self.gain) @ self.down).reshape(batch, channels, samples)
+
+
+FORMS: dict[str, Callable[[AliasFreeActivation], nn.Module]] = {
+    "original": copy.deepcopy,
+    "grouped": Grouped,
+    "blocks-32": partial(Blocks, width=32, select=False),
+    "blocks-96": partial(Blocks, width=96, select=False),
+    "blocks-192": partial(Blocks, width=192, select=False),
+    "blocks-96-select": partial(Blocks, width=96, select=True),
+    "blocks-96-apart": partial(Apart, width=96),
+    "shifted": Shifted,
+    "frames-16": partial(Frames, size=16),
+}
+DEFAULT_FORM = "grouped"
+
+
+def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM) -> nn.Module:
+    """A copy of ``vocoder`` with every alias-free activation in another form; v4 has none.
+
+    Args:
+        vocoder: In float32.
+        form: One of ``FORMS``.
+
+    Raises:
+        InputError: an unknown form.
+    """
+    if form not in FORMS:
+        raise InputError(f"option activation is one of {', '.join(FORMS)}, not {form!r}")
     twin = copy.deepcopy(vocoder)
     for parent in list(twin.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, AliasFreeActivation):
-                setattr(parent, name, PolyphaseActivation(child))
+                setattr(parent, name, FORMS[form](child))
     return twin.eval()

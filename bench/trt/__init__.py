@@ -1,0 +1,1 @@
+"""TensorRT and TensorRT-RTX by their Python bindings: shapes, builds, engines. Every version in one code path."""

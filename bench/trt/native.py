@@ -1,0 +1,251 @@
+"""What the native backends share: from a request to a runner, through the engine cache."""
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.backends.base import Request, Runner
+from bench.engines import CachedEngine, EngineStore
+from bench.errors import UnsupportedError, WrongOutputError
+from bench.measure.gpu import ask
+from bench.onnx_export import export_onnx, opset_for
+from bench.precision import Precision, report_engine, unsupported_reason
+from bench.record import Build, EffectivePrecision
+from bench.trt.build import build_engine
+from bench.trt.engine import Engine, EngineRefusedError
+from bench.trt.library import Library
+from bench.trt.options import Options, parse_options
+
+# What decides the graph beside weights, precision and shapes; an engine of another text is not this one.
+_SOURCES = (
+    "onnx_export.py",
+    "trt/build.py",
+    "vocoders/bigvgan.py",
+    "vocoders/hifigan.py",
+    "vocoders/mixed.py",
+    "vocoders/polyphase.py",
+)
+
+# Layer types of the inspector that hold the arithmetic, and how it writes data types.
+_CONVOLUTIONS = ("convolution", "deconvolution", "caskconvolution", "caskdeconvolution")
+_FORMATS = {"float16": ("half", "fp16"), "bfloat16": ("bfloat16", "bf16"), "float32": ("float", "fp32")}
+
+
+def prepare_native(library: Library, request: Request) -> Runner:
+    """Exports, builds or fetches, and loads an engine.
+
+    Raises:
+        UnsupportedError: the library cannot do what the case asks for, or its shape is outside the profiles.
+        WrongOutputError: the engine is not what the label says.
+        InputError: an option's value is none.
+    """
+    precision = request.precision
+    options = parse_options(dict(request.case.options), (request.case.batch, request.case.frames))
+    _check(library, request, options)
+    made: dict[str, Any] = {}
+    key = engine_key(library, request, options)
+
+    def build() -> bytes:
+        return _build(library, request, options, made)
+
+    loaded, found, load_s = _load(library, request, options, key, build)
+    details = {
+        library.trt.__name__: library.version,
+        "opset": opset_for(library.strongly_typed, precision.dtype),
+        **({"activation": options.activation} if request.case.version == "v3" else {}),
+        "shapes": str(options.shapes),
+        "context_bytes": loaded.context_bytes,
+        "layers": len(loaded.layers()),
+        **made,
+        **({"cache": found.note} if found.note else {}),
+    }
+    return Runner(
+        run=loaded,
+        dtype=precision.dtype,
+        build=Build(
+            seconds=0.0,
+            engine_bytes=len(found.plan),
+            details=details,
+            build_s=found.build_s,
+            load_s=load_s,
+            from_cache=found.from_cache,
+        ),
+        effective=lambda mel: _effective(loaded, precision, mel),
+        takes=loaded.takes,
+        close=loaded.close,
+    )
+
+
+def _check(library: Library, request: Request, options: Options) -> None:
+    precision, case = request.precision, request.case
+    reason = None if library.rtx else unsupported_reason(precision, request.device)
+    if reason is not None:
+        raise UnsupportedError(reason)
+    if precision.autocast:
+        raise UnsupportedError("TensorRT has no autocast; fp16 and bf16 are its lower precisions.")
+    if precision.dtype is torch.bfloat16 and not library.has_bfloat16:
+        raise UnsupportedError(f"{library.name} {library.version} has no bfloat16 for every layer; TensorRT 10.0 has.")
+    if options.float32 and precision.dtype is torch.float32:
+        raise UnsupportedError("option float32 is for fp16 and bf16; everything is float32 here.")
+    if options.shapes.pick((case.batch, case.frames)) is None:
+        raise UnsupportedError(
+            f"batch {case.batch} with {case.frames} frames is outside the engine's profile (smallest_best_largest "
+            f"batch x frames: {options.shapes}); give a larger one with the option shapes."
+        )
+
+
+def engine_key(library: Library, request: Request, options: Options) -> dict[str, str]:
+    """Everything that an engine depends on, by name."""
+    given = {
+        f"option {name}": value
+        for name, value in request.case.options
+        # How it is run, not how it is built.
+        if name not in ("shapes", "cuda_graph", "timing_cache")
+    }
+    return {
+        "version": request.case.version,
+        "backend": request.case.backend,
+        "precision": request.precision.name,
+        "shapes": str(options.shapes),
+        "weights": request.weights,
+        "graph": graph_digest(),
+        "torch": torch.__version__,
+        **given,
+        "activation": options.activation,
+        **timing_identity(library, request.device),
+    }
+
+
+def timing_identity(library: Library, device: torch.device) -> dict[str, str]:
+    """What kernels' times depend on."""
+    cuda = device.type == "cuda"
+    return {
+        "library": library.name,
+        "library version": library.version,
+        "gpu": torch.cuda.get_device_name(device) if cuda else "none",
+        "compute capability": ".".join(map(str, torch.cuda.get_device_capability(device))) if cuda else "none",
+        "driver": ask("nvmlSystemGetDriverVersion") or "none",
+    }
+
+
+@cache
+def graph_digest() -> str:
+    """SHA-256 over the text of the modules that an engine's graph comes from."""
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        digest.update((files("bench") / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _load(
+    library: Library, request: Request, options: Options, key: Mapping[str, str], build: Callable[[], bytes]
+) -> tuple[Engine, CachedEngine, float]:
+    found = _fetch(request.store, key, build)
+    started = time.perf_counter()
+    try:
+        engine = _open(library, request, options, found.plan)
+        return engine, found, (found.read_s or 0.0) + time.perf_counter() - started
+    except EngineRefusedError as error:
+        if request.store is None or not found.from_cache:
+            raise WrongOutputError(f"{error} that it built.") from error
+        request.store.discard(key, str(error))
+    found = _fetch(request.store, key, build)
+    started = time.perf_counter()
+    return _open(library, request, options, found.plan), found, time.perf_counter() - started
+
+
+def _fetch(store: EngineStore | None, key: Mapping[str, str], build: Callable[[], bytes]) -> CachedEngine:
+    if store is not None:
+        return store.fetch(key, build)
+    started = time.perf_counter()
+    plan = build()
+    return CachedEngine(plan, from_cache=False, build_s=time.perf_counter() - started, read_s=None, file=None, note="")
+
+
+def _open(library: Library, request: Request, options: Options, plan: bytes) -> Engine:
+    engine = Engine(library, plan, options.shapes, request.precision.dtype, request.device, options.cuda_graph)
+    needed = len(plan) + engine.context_bytes
+    if options.memory_mib is not None and needed > options.memory_mib << 20:
+        engine.close()
+        raise torch.OutOfMemoryError(
+            f"the engine takes {needed >> 20} MiB of device memory, weights and context, "
+            f"more than memory_mib={options.memory_mib}"
+        )
+    return engine
+
+
+def _build(library: Library, request: Request, options: Options, made: dict[str, Any]) -> bytes:
+    precision, device = request.precision, request.device
+    identity = timing_identity(library, device)
+    timing = b"" if request.store is None or not options.timing_cache else request.store.read_timing(identity)
+
+    def keep(blob: bytes, join: Callable[[bytes, bytes], bytes]) -> None:
+        if request.store is not None:
+            request.store.merge_timing(identity, blob, join)
+
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "vocoder.onnx"
+        started = time.perf_counter()
+        export_onnx(
+            request.vocoder,
+            request.mel.to(precision.dtype),
+            file,
+            opset_for(library.strongly_typed, precision.dtype),
+            dynamic=options.shapes.dynamic,
+            float32=options.float32,
+            activation=options.activation,
+        )
+        exported = time.perf_counter()
+        plan = build_engine(library, file, precision, request.mel.shape[1], options, timing, keep)
+    made |= {
+        "export_s": exported - started,
+        "engine_build_s": time.perf_counter() - exported,
+        "timing_cache_bytes": len(timing),
+    }
+    return plan
+
+
+def _effective(engine: Engine, precision: Precision, mel: Tensor) -> EffectivePrecision:
+    output = engine(mel).dtype
+    found = convolution_types(engine.layers())
+    wanted = str(precision.dtype).removeprefix("torch.")
+    if wanted not in found:
+        raise WrongOutputError(
+            f"labelled {precision.name}, but its convolutions ran in {', '.join(found) or 'nothing'}."
+        )
+    if precision.dtype is torch.float32 and len(found) > 1:
+        raise WrongOutputError(f"labelled {precision.name}, but convolutions ran in {', '.join(found)}.")
+    return report_engine(
+        precision,
+        mel.device,
+        weights=wanted,
+        compute=", ".join(f"{name} ({count})" for name, count in found.items()),
+        output=output,
+        evidence="data types of the convolutions by TensorRT's engine inspector",
+    )
+
+
+def convolution_types(layers: list[Any]) -> dict[str, int]:
+    """Data types that an engine's convolutions take, with the number of convolutions of each.
+
+    Args:
+        layers: The inspector's ``Layers``, objects at detailed verbosity.
+    """
+    counts: dict[str, int] = {}
+    for layer in layers:
+        if not isinstance(layer, dict) or layer.get("LayerType", "").lower() not in _CONVOLUTIONS:
+            continue
+        text = str(layer["Inputs"][0].get("Format/Datatype", "")).lower()
+        for name, spellings in sorted(_FORMATS.items()):
+            if any(spelling in text for spelling in spellings):
+                counts[name] = counts.get(name, 0) + 1
+                break
+    return counts

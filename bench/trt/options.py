@@ -1,0 +1,98 @@
+"""The options of the native backends, as ``--backends name:option=value`` gives them."""
+
+from dataclasses import dataclass
+
+from bench.errors import InputError
+from bench.trt.shapes import Shape, Shapes, parse_shapes
+from bench.vocoders.polyphase import DEFAULT_FORM
+
+_MOST_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to build and how to run it.
+
+    Attributes:
+        shapes: Which shapes the engine takes.
+        level: Builder optimisation level, 0 to 5; None for the library's own.
+        workspace_mib: Most memory that a kernel may use beside its tensors; None for the library's own.
+        memory_mib: Device memory that the engine may take, weights and context; None for all there is.
+        tactics: Names of ``TacticSource``; empty for the library's own.
+        streams: Auxiliary streams; None for the library's own.
+        cuda_graph: Whether inferences replay a CUDA graph.
+        timing_cache: Whether builds start from the kernels' times that earlier builds found.
+        activation: Form of the alias-free activation, one of :data:`bench.vocoders.polyphase.FORMS`.
+        float32: Regular expressions of module names that stay in float32 in a lower precision, joined by ``|``.
+    """
+
+    shapes: Shapes
+    level: int | None = None
+    workspace_mib: int | None = None
+    memory_mib: int | None = None
+    tactics: tuple[str, ...] = ()
+    streams: int | None = None
+    cuda_graph: bool = False
+    timing_cache: bool = True
+    float32: str = ""
+    activation: str = DEFAULT_FORM
+
+
+NAMES = (
+    "shapes",
+    "level",
+    "workspace_mib",
+    "memory_mib",
+    "tactics",
+    "streams",
+    "cuda_graph",
+    "timing_cache",
+    "float32",
+    "activation",
+)
+
+
+def parse_options(given: dict[str, str], case: Shape) -> Options:
+    """Reads the options of a case of shape ``(batch, frames)``.
+
+    Raises:
+        InputError: a value that its option does not have.
+    """
+
+    def whole(name: str, most: int) -> int | None:
+        return whole_option(name, given[name], most) if name in given else None
+
+    return Options(
+        shapes=parse_shapes(given.get("shapes", "static"), case),
+        level=whole("level", 5),
+        workspace_mib=whole("workspace_mib", _MOST_MIB),
+        memory_mib=whole("memory_mib", _MOST_MIB),
+        tactics=tuple(given["tactics"].upper().split("+")) if "tactics" in given else (),
+        streams=whole("streams", 16),
+        cuda_graph=switch_option("cuda_graph", given.get("cuda_graph", "off")),
+        timing_cache=switch_option("timing_cache", given.get("timing_cache", "on")),
+        float32=given.get("float32", ""),
+        activation=given.get("activation", DEFAULT_FORM),
+    )
+
+
+def whole_option(name: str, text: str, most: int) -> int:
+    """The value of an option that is a whole number from 0 to ``most``.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not text.isdecimal() or int(text) > most:
+        raise InputError(f"option {name} is a whole number from 0 to {most}, not {text!r}")
+    return int(text)
+
+
+def switch_option(name: str, text: str) -> bool:
+    """The value of an option that is on or off.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if text not in ("on", "off"):
+        raise InputError(f"option {name} is on or off, not {text!r}")
+    return text == "on"

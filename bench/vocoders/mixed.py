@@ -1,0 +1,65 @@
+"""A vocoder in a lower precision, with layers that stay in float32."""
+
+import copy
+import re
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import InputError
+from bench.vocoders.polyphase import EngineActivation
+
+
+class Float32(nn.Module):
+    """A layer computed in float32 between layers of another data type.
+
+    Args:
+        layer: The layer, float32.
+        dtype: What the neighbours work in.
+    """
+
+    def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.layer = layer
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Converts, computes, converts back."""
+        y: Tensor = self.layer(x.float())
+        return y.to(self.dtype)
+
+
+def layers(vocoder: nn.Module) -> dict[str, nn.Module]:
+    """The layers that can be kept in float32, by name: convolutions, and activations in the form for engines."""
+    found: dict[str, nn.Module] = {}
+    for name, module in vocoder.named_modules():
+        if any(name.startswith(f"{other}.") for other in found):
+            continue
+        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | EngineActivation):
+            found[name] = module
+    return found
+
+
+def lower(vocoder: nn.Module, dtype: torch.dtype, float32: str = "") -> nn.Module:
+    """Converts a float32 vocoder in place, but for the layers whose names match a pattern from their first letter.
+
+    Args:
+        vocoder: In the form for engines.
+        dtype: The lower precision.
+        float32: Regular expression, such as ``conv_post|activation_post``; empty for no layer.
+
+    Raises:
+        InputError: not a regular expression, or it matches no layer.
+    """
+    try:
+        wanted = re.compile(float32)
+    except re.error as error:
+        raise InputError(f"option float32 is a regular expression of layer names, not {float32!r}: {error}") from error
+    kept = {name: copy.deepcopy(layer) for name, layer in layers(vocoder).items() if float32 and wanted.match(name)}
+    if float32 and not kept:
+        raise InputError(f"option float32: no layer's name begins with {float32!r}; they are named as in checkpoints")
+    vocoder.to(dtype)
+    for name, layer in kept.items():
+        parent, _, child = name.rpartition(".")
+        setattr(vocoder.get_submodule(parent), child, Float32(layer, dtype))
+    return vocoder

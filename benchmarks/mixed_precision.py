@@ -1,0 +1,150 @@
+"""Which layers of a vocoder put the noise into its lower precision, and what keeping them in float32 gains.
+
+    python benchmarks/mixed_precision.py [--version v3] [--precision fp16] [--frames 468] [--device cuda:0]
+
+Only some layers are lowered at a time, the others stay in float32: a group of layers that adds little is left
+whole, a group that adds much is halved and looked at again, down to single layers. Then the worst ones are kept in
+float32 one after the other, and the sound of each step is judged as the suite judges a backend. Runs in PyTorch,
+where float16 products are added up in float32 as in TensorRT; give ``--weights`` for weights of your own.
+"""
+
+import argparse
+import copy
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.errors import InputError
+from bench.mels import default_speech, log_mel, speech_mels
+from bench.precision import find_precision, flags
+from bench.quality.fidelity import compare_items, worst
+from bench.quality.verdict import judge
+from bench.vocoders import SPECS, load_vocoder
+from bench.vocoders.mixed import Float32, layers, lower
+from bench.vocoders.polyphase import polyphase
+
+NEGLIGIBLE = 0.02  # of the noise of all layers
+SHOWN = 12
+
+
+class Lowered(nn.Module):
+    """A layer in a lower precision between float32 neighbours."""
+
+    def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.layer, self.dtype = copy.deepcopy(layer).to(dtype), dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Converts, computes, converts back."""
+        y: Tensor = self.layer(x.to(self.dtype))
+        return y.float()
+
+
+class Bench:
+    """A vocoder, its float32 answer, and the noise of lowering some of its layers."""
+
+    def __init__(self, vocoder: nn.Module, mel: Tensor, dtype: torch.dtype) -> None:
+        self.vocoder, self.mel, self.dtype = polyphase(vocoder).to(mel.device), mel, dtype
+        self.names = list(layers(self.vocoder))
+        with torch.inference_mode():
+            self.truth = self.vocoder(mel)
+
+    def noise(self, names: Iterable[str]) -> float:
+        """Noise power over signal power when only these layers are lowered."""
+        originals = {name: self.vocoder.get_submodule(name) for name in names}
+        try:
+            for name, layer in originals.items():
+                _put(self.vocoder, name, Lowered(layer, self.dtype))
+            with torch.inference_mode():
+                wave = self.vocoder(self.mel)
+        finally:
+            for name, layer in originals.items():
+                _put(self.vocoder, name, layer)
+        return float((wave - self.truth).square().sum() / self.truth.square().sum())
+
+    def blame(self) -> dict[str, float]:
+        """Noise of single layers, by bisection; what adds up to less than a fiftieth together is left out."""
+        total = self.noise(self.names)
+        found: dict[str, float] = {}
+
+        def look(names: Sequence[str]) -> None:
+            share = self.noise(names)
+            if share < NEGLIGIBLE * total:
+                return
+            if len(names) == 1:
+                found[names[0]] = share
+                return
+            look(names[: len(names) // 2])
+            look(names[len(names) // 2 :])
+
+        look(self.names)
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _put(vocoder: nn.Module, name: str, layer: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(vocoder.get_submodule(parent), child, layer)
+
+
+def main() -> int:
+    """Prints the worst layers, then what keeping them is worth."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", choices=list(SPECS), default="v3")
+    parser.add_argument("--precision", choices=["fp16", "bf16"], default="fp16")
+    parser.add_argument("--frames", type=int)
+    parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--weights")
+    arguments = parser.parse_args()
+    spec = SPECS[arguments.version]
+    precision = find_precision(arguments.precision)
+    try:
+        vocoder = load_vocoder(arguments.version, arguments.weights)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    frames = arguments.frames or spec.t_ref
+    mel = speech_mels(log_mel(default_speech(), spec), 1, frames).to(arguments.device)
+    with flags(find_precision("fp32")):
+        bench = Bench(vocoder, mel, precision.dtype)
+        everything = bench.noise(bench.names)
+        blamed = bench.blame()
+        print(f"{arguments.version} {precision.name}, {frames} frames, {len(bench.names)} layers that can be kept")
+        print(f"\n{'layer':<36}{'noise alone, dB':>16}{'of all noise':>14}")
+        for name, noise in list(blamed.items())[:SHOWN]:
+            print(f"{name:<36}{10 * torch.log10(torch.tensor(noise)).item():>16.1f}{noise / everything:>14.1%}")
+        rest = len(blamed) - SHOWN
+        if rest > 0:
+            print(f"and {rest} more that were told apart")
+    with flags(precision):
+        truth = bench.truth.flatten(1).cpu().numpy()
+        print(f"\n{'kept in float32':<52}{'layers':>7}{'SNR dB':>8}{'LSD dB':>8}  verdict")
+        kinds = {"nothing": [], "activations": _of(bench, "act"), "convolutions": _of(bench, "")}
+        worst_first = {f"the worst {count}": list(blamed)[:count] for count in (1, 2, 4, 8, 16) if count <= len(blamed)}
+        stages = {"last layers": _of(bench, "post")}
+        for title, kept in {**kinds, **stages, **worst_first}.items():
+            pattern = "|".join(f"{re.escape(name)}$" for name in kept)
+            model = lower(polyphase(vocoder), precision.dtype, pattern).to(arguments.device)
+            with torch.inference_mode():
+                wave = model(mel.to(precision.dtype)).float().flatten(1).cpu().numpy()
+            count = sum(isinstance(module, Float32) for module in model.modules())
+            fidelity = worst(compare_items(truth, wave, spec.sample_rate))
+            verdict = judge(fidelity, precision.name)
+            print(f"{title:<52}{count:>7}{fidelity.snr_db or 0:>8.1f}{fidelity.lsd_db or 0:>8.2f}  {verdict.tier}")
+    return 0
+
+
+def _of(bench: Bench, kind: str) -> list[str]:
+    if kind == "":
+        convolutions = (nn.Conv1d, nn.ConvTranspose1d)
+        return [name for name in bench.names if isinstance(bench.vocoder.get_submodule(name), convolutions)]
+    return [name for name in bench.names if kind in name]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""TensorRT-RTX builds both vocoders' graphs, on any machine: every change to a graph meets a real builder."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.backends.tensorrt_rtx import TensorRtRtx
+from bench.errors import UnsupportedError
+from bench.onnx_export import export_onnx
+from bench.precision import PRECISIONS
+from bench.trt.build import build_engine
+from bench.trt.library import Library, import_library
+from bench.trt.options import parse_options
+from bench.vocoders import load_vocoder
+from tests.test_onnx_export import tiny
+
+library, _reason = import_library("tensorrt_rtx")
+pytestmark = pytest.mark.skipif(library is None, reason=f"{_reason} pip install -e '.[rtx]'")
+TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@pytest.fixture
+def rtx() -> Library:
+    """The library, which the module's mark has found."""
+    assert library is not None
+    return library
+
+
+@pytest.mark.parametrize("shapes", ["static", "dynamic", "1x2_1x9_1x50+2x2_2x9_4x50"])
+@pytest.mark.parametrize("version", ["v3", "v4"])
+def test_small_graphs_build(rtx: Library, tmp_path: Path, version: str, shapes: str) -> None:
+    """A small network of each version becomes an engine: static, with the default range, with several profiles."""
+    options = parse_options({"shapes": shapes}, (1, 9))
+    file = tmp_path / "vocoder.onnx"
+    mel = torch.zeros(1, 100, 9, dtype=torch.float16)
+    export_onnx(tiny(version), mel, file, 17, dynamic=options.shapes.dynamic)
+    assert len(build_engine(rtx, file, PRECISIONS["fp16"], 100, options)) > 10_000
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_every_precision_builds(rtx: Library, tmp_path: Path, precision: str) -> None:
+    """The types come from the graph: float32, float16, and bfloat16 in opset 22."""
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install -e '.[onnx]'")
+    file = tmp_path / "vocoder.onnx"
+    export_onnx(tiny("v4"), torch.zeros(1, 100, 9, dtype=TYPES[precision]), file, 22 if precision == "bf16" else 20)
+    assert build_engine(rtx, file, PRECISIONS[precision], 100, parse_options({}, (1, 9)))
+
+
+def test_layers_kept_in_float32_build(rtx: Library, tmp_path: Path) -> None:
+    """A graph of two data types is one that a strongly typed network takes."""
+    file = tmp_path / "vocoder.onnx"
+    mel = torch.zeros(1, 100, 9, dtype=torch.float16)
+    export_onnx(tiny("v3"), mel, file, 17, float32="conv_post|activation_post")
+    assert build_engine(rtx, file, PRECISIONS["fp16"], 100, parse_options({}, (1, 9)))
+
+
+@pytest.mark.parametrize("version", ["v3", "v4"])
+def test_real_sizes_build(rtx: Library, tmp_path: Path, version: str) -> None:
+    """The vocoders at their real size, float16 and dynamic, become engines that hold their weights."""
+    vocoder = load_vocoder(version)
+    file = tmp_path / "vocoder.onnx"
+    export_onnx(vocoder, torch.zeros(1, 100, 9, dtype=torch.float16), file, 17, dynamic=True)
+    plan = build_engine(rtx, file, PRECISIONS["fp16"], 100, parse_options({"shapes": "dynamic"}, (1, 500)))
+    assert len(plan) > 2 * sum(parameter.numel() for parameter in vocoder.parameters())
+
+
+def test_a_graph_that_is_none_is_unsupported(rtx: Library, tmp_path: Path) -> None:
+    """A file that is no graph is refused with the parser's words."""
+    file = tmp_path / "vocoder.onnx"
+    file.write_bytes(b"not a graph")
+    with pytest.raises(UnsupportedError, match=r"TensorRT-RTX .* cannot read the graph"):
+        build_engine(rtx, file, PRECISIONS["fp16"], 100, parse_options({}, (1, 9)))
+
+
+def test_running_needs_a_card_that_it_supports(rtx: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU, and on one of another compute capability, the reason is one sentence."""
+    backend = TensorRtRtx()
+    assert "needs an NVIDIA GPU to run on" in str(backend.unavailable_reason(torch.device("cpu")))
+    for capability, runs in {(9, 0): False, (8, 6): True, (12, 0): True}.items():
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, found=capability: found)
+        reason = backend.unavailable_reason(torch.device("cuda:0"))
+        assert reason is None if runs else "does not run on compute capability 9.0" in str(reason)
+    assert rtx.rtx
