@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.vocoders.alias_free import AliasFreeActivation
 from bench.vocoders.polyphase import FORMS, REACH, Blocks, snake
 
-# Channels and samples of BigVGAN's stages at 468 frames.
+# Channels and samples of BigVGAN's stages.
 SHAPES = ("768x1872", "192x14976", "96x29952", "24x119808")
 CONVOLUTIONS = "two convolutions alone"
+FRAMES = 468  # that the shapes belong to
 WARM, ROUNDS = 20, 60
 
 
@@ -51,14 +51,14 @@ class Interior(nn.Module):
 
 CANDIDATES = {
     **FORMS,
-    "no edges, blocks-96": partial(Interior, width=96),
+    "no edges, blocks-96": lambda original, _: Interior(original, width=96),
 }
 
 
 class Sandwich(nn.Module):
     """An activation between two convolutions."""
 
-    def __init__(self, channels: int, form: str) -> None:
+    def __init__(self, channels: int, samples: int, form: str) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.first = nn.Conv1d(channels, channels, 3, padding=1)
@@ -67,7 +67,7 @@ class Sandwich(nn.Module):
         with torch.no_grad():
             original.act.alpha.normal_(0, 0.3)
             original.act.beta.normal_(0, 0.3)
-        self.act = nn.Identity() if form == CONVOLUTIONS else CANDIDATES[form](original)
+        self.act = nn.Identity() if form == CONVOLUTIONS else CANDIDATES[form](original, samples // FRAMES)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(1, channels, samples)`` to the same shape."""
@@ -80,7 +80,7 @@ def build(form: str, shape: tuple[int, int], level: int, folder: Path) -> tuple[
 
     started = time.perf_counter()
     name = file_name(form, shape)
-    model = Sandwich(shape[0], form).eval()
+    model = Sandwich(*shape, form).eval()
     onnx_file = folder / f"{name}.onnx"
     with torch.no_grad():
         torch.onnx.export(
@@ -148,7 +148,7 @@ def measure(form: str, shape: tuple[int, int], folder: Path) -> tuple[float, flo
             end.record()
             end.synchronize()
             times.append(start.elapsed_time(end))
-        truth = Sandwich(shape[0], "original" if form != CONVOLUTIONS else form).eval().cuda()(x.float())
+        truth = Sandwich(*shape, "original" if form != CONVOLUTIONS else form).eval().cuda()(x.float())
         error_db = float(10 * torch.log10(truth.pow(2).sum() / (y.float() - truth).pow(2).sum()))
     return float(np.median(times)), error_db, layers(trt, engine, x, y)
 

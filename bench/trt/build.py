@@ -82,8 +82,10 @@ def _network_flags(trt: Any) -> int:
 def _set_types(library: Library, config: Any, network: Any, precision: Precision) -> None:
     trt = library.trt
     if hasattr(trt.BuilderFlag, "TF32"):
-        # On by default, also in "fp32" builds.
-        (config.set_flag if precision.tf32 else config.clear_flag)(trt.BuilderFlag.TF32)
+        # On by default, also in "fp32" builds. Where typing is weak, a float16 network may need a float32 kernel for
+        # a layer that float16 has none for, and 8.6 has some for TF32 only.
+        half = precision.dtype is torch.float16 and not library.strongly_typed
+        (config.set_flag if precision.tf32 or half else config.clear_flag)(trt.BuilderFlag.TF32)
     if library.strongly_typed or precision.dtype is not torch.float16:
         return
     config.set_flag(trt.BuilderFlag.FP16)

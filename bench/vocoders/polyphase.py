@@ -7,8 +7,9 @@ the last odd one. Which form an engine runs fastest is a matter of measurement: 
 """
 
 import copy
+import math
+import re
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -90,6 +91,13 @@ class Blocks(EngineActivation):
         select: Whether the first convolution computes the margins too and a select overwrites them.
     """
 
+    up: Tensor
+    down: Tensor
+    even: Tensor
+    odd: Tensor
+    alpha: Tensor
+    gain: Tensor
+
     def __init__(self, original: AliasFreeActivation, width: int, select: bool) -> None:
         super().__init__(original)
         width = self.channels if width == 0 or self.channels % width else width
@@ -128,6 +136,9 @@ class Blocks(EngineActivation):
 
 class Shifted(EngineActivation):
     """Polyphase in multiply-adds of shifted slices."""
+
+    alpha: Tensor
+    gain: Tensor
 
     def __init__(self, original: AliasFreeActivation) -> None:
         super().__init__(original)
@@ -176,62 +187,80 @@ class Apart(EngineActivation):
 
 
 class Frames(EngineActivation):
-    """Two matrix products over frames of ``size`` samples that overlap by their filters' reach.
+    """Two matrix products over frames of samples that overlap by their filters' reach.
 
     A frame's product holds all double-rate samples that its own output needs, so frames do not meet again.
+
+    Args:
+        original: The activation.
+        rate: Samples per mel frame here; the input's length is a multiple of it.
+        size: Samples of a frame at most; the largest divisor that it shares with ``rate`` is used.
     """
 
-    def __init__(self, original: AliasFreeActivation, size: int) -> None:
+    up: Tensor
+    down: Tensor
+    alpha: Tensor
+    gain: Tensor
+    first: Tensor
+    last: Tensor
+
+    def __init__(self, original: AliasFreeActivation, rate: int, size: int) -> None:
         super().__init__(original)
-        self.size = size
-        inner = 2 * size + 12  # double-rate samples -6 .. 2 size + 5 of a frame
-        up = torch.zeros(2 * size, inner)
-        for column in range(inner):
-            place = column - 6  # double-rate index within the frame
-            base, odd = place // 2, place % 2
+        self.size = size = math.gcd(rate, size)
+        # Slices of the input that, side by side, reach six samples beyond a frame on both sides.
+        self.slices = 1 + math.ceil(4 * REACH / size)
+        self.margin = (self.slices - 1) * size // 2
+        self.inner = 2 * size + 4 * REACH  # double-rate samples -6 to 2 size + 5 of a frame
+        up = torch.zeros(self.slices * size, self.inner)
+        for column in range(self.inner):
+            base, odd = divmod(column - 2 * REACH, 2)
             for offset, tap in enumerate(self.up_pair[odd]):
-                row = base + offset - REACH + size // 2
-                if tap != 0:
-                    up[row, column] = tap
-        down = torch.zeros(inner, size)
+                up[base + offset - REACH + self.margin, column] += tap
+        down = torch.zeros(self.inner, size)
         for column in range(size):
-            for tap in range(12):
-                down[2 * column + tap - 5 + 6, column] = self.down_taps[tap]
+            down[2 * column + 1 : 2 * column + 1 + TAPS, column] = self.down_taps
         self.register_buffer("up", up)
         self.register_buffer("down", down)
-        self.register_buffer("alpha", self.alpha_values.view(1, -1, 1, 1))
-        self.register_buffer("gain", self.gain_values.view(1, -1, 1, 1))
-        self.register_buffer("first", torch.cat([self.up_pair[0]]).view(-1, 1))
-        self.register_buffer("last", torch.cat([self.up_pair[1]]).view(-1, 1))
+        self.register_buffer("alpha", self.alpha_values.view(1, -1, 1))
+        self.register_buffer("gain", self.gain_values.view(1, -1, 1))
+        self.register_buffer("first", self.up_pair[:1].T.contiguous())
+        self.register_buffer("last", self.up_pair[1:].T.contiguous())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(batch, channels, samples)`` to the same shape, ``samples`` a multiple of the frame."""
+        """Maps ``(batch, channels, samples)`` to the same shape."""
         batch, channels, samples = x.shape
-        size, half = self.size, self.size // 2
-        x = F.pad(x, (half, half), mode="replicate")
-        left = x[..., :samples].reshape(batch, channels, -1, size)
-        right = x[..., size:].reshape(batch, channels, -1, size)
-        first = (x[..., half - REACH : half + REACH + 1] @ self.first).unsqueeze(-1)
-        last = (x[..., samples - 1 + half - REACH : samples + half + REACH] @ self.last).unsqueeze(-1)
-        inner = torch.cat([left, right], dim=-1) @ self.up
+        size, margin = self.size, self.margin
+        x = F.pad(x, (margin, margin), mode="replicate")
+        parts = [x[..., i * size : i * size + samples] for i in range(self.slices)]
+        window = torch.cat([part.reshape(batch, channels, -1, size) for part in parts], dim=-1)
+        begin, end = margin - REACH, margin + REACH + 1
+        first = (x[..., begin:end] @ self.first).unsqueeze(-1)
+        last = (x[..., samples - 1 + begin : samples - 1 + end] @ self.last).unsqueeze(-1)
+        inner = window @ self.up
         frame = torch.arange(samples // size, device=x.device).view(-1, 1)
-        place = torch.arange(2 * size + 12, device=x.device) - 6 + 2 * size * frame
+        place = torch.arange(self.inner, device=x.device) - 2 * REACH + 2 * size * frame
         inner = torch.where(place < 0, first, torch.where(place >= 2 * samples, last, inner))
-        return (snake(inner, self.alpha, self.gain) @ self.down).reshape(batch, channels, samples)
+        # In three dimensions TensorRT 8.6 makes one kernel of the snake, in four three.
+        inner = snake(inner.reshape(batch, channels, -1), self.alpha, self.gain)
+        return (inner.reshape(batch, channels, -1, self.inner) @ self.down).reshape(batch, channels, samples)
 
 
-FORMS: dict[str, Callable[[AliasFreeActivation], nn.Module]] = {
-    "original": copy.deepcopy,
-    "grouped": Grouped,
-    "blocks-32": partial(Blocks, width=32, select=False),
-    "blocks-96": partial(Blocks, width=96, select=False),
-    "blocks-192": partial(Blocks, width=192, select=False),
-    "blocks-96-select": partial(Blocks, width=96, select=True),
-    "blocks-96-apart": partial(Apart, width=96),
-    "shifted": Shifted,
-    "frames-16": partial(Frames, size=16),
+Form = Callable[[AliasFreeActivation, int], nn.Module]
+
+# Each takes an activation and its samples per mel frame.
+FORMS: dict[str, Form] = {
+    "original": lambda original, _: original,
+    "grouped": lambda original, _: Grouped(original),
+    "blocks-32": lambda original, _: Blocks(original, width=32, select=False),
+    "blocks-96": lambda original, _: Blocks(original, width=96, select=False),
+    "blocks-192": lambda original, _: Blocks(original, width=192, select=False),
+    "blocks-96-select": lambda original, _: Blocks(original, width=96, select=True),
+    "blocks-96-apart": lambda original, _: Apart(original, width=96),
+    "shifted": lambda original, _: Shifted(original),
+    "frames-16": lambda original, rate: Frames(original, rate, size=16),
+    "frames-32": lambda original, rate: Frames(original, rate, size=32),
 }
-DEFAULT_FORM = "grouped"
+DEFAULT_FORM = "frames-32"
 
 
 def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM) -> nn.Module:
@@ -247,8 +276,17 @@ def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM) -> nn.Module:
     if form not in FORMS:
         raise InputError(f"option activation is one of {', '.join(FORMS)}, not {form!r}")
     twin = copy.deepcopy(vocoder)
-    for parent in list(twin.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, AliasFreeActivation):
-                setattr(parent, name, FORMS[form](child))
+    for name, module in list(twin.named_modules()):
+        if isinstance(module, AliasFreeActivation):
+            parent, _, child = name.rpartition(".")
+            setattr(twin.get_submodule(parent), child, FORMS[form](module, _rate(twin, name)))
     return twin.eval()
+
+
+def _rate(vocoder: nn.Module, name: str) -> int:
+    """Samples per mel frame at a module of a BigVGAN."""
+    rates = vocoder.config.upsample_rates
+    found = re.match(r"resblocks\.(\d+)\.", name)
+    if found is None:
+        return math.prod(rates)
+    return math.prod(rates[: int(found[1]) // len(vocoder.config.resblock_kernel_sizes) + 1])
