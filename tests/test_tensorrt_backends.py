@@ -363,7 +363,12 @@ class TensorRtStandIn(ModuleType):
 
             def create_network(self, flags: int) -> SimpleNamespace:
                 trt.network_flags = flags
-                return SimpleNamespace(num_layers=len(trt.network), get_layer=lambda index: trt.network[index])
+                return SimpleNamespace(
+                    num_layers=len(trt.network),
+                    get_layer=lambda index: trt.network[index],
+                    get_input=lambda _: trt.network_input,
+                    get_output=lambda _: trt.network_output,
+                )
 
             def create_builder_config(self) -> Config:
                 return trt.config
@@ -443,6 +448,8 @@ class TensorRtStandIn(ModuleType):
             self.ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED="user managed")
         self.LayerType = SimpleNamespace(CONVOLUTION=0, DECONVOLUTION=1, UNARY=2)
         self.float32 = "float32"
+        self.float16 = "float16"
+        self.network_input, self.network_output = SimpleNamespace(dtype="float32"), SimpleNamespace(dtype="float32")
         self.network: list[SimpleNamespace] = []
         self.profiles_run: list[int] = []
         self.tensor_type = "FLOAT"
@@ -460,8 +467,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], TensorRtStandIn]
     def put(version: str) -> TensorRtStandIn:
         module = TensorRtStandIn(version)
 
-        def export(_: nn.Module, __: Tensor, file: object, opset: int, **given: object) -> None:
-            module.opset, module.exported = opset, given
+        def export(_: nn.Module, mel: Tensor, file: object, opset: int, **given: object) -> None:
+            module.opset, module.exported = opset, {**given, "dtype": mel.dtype}
             file.write_bytes(b"graph")  # type: ignore[attr-defined]
 
         monkeypatch.setitem(sys.modules, "tensorrt", module)
@@ -479,7 +486,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], TensorRtStandIn]
     [
         ("8.6.1", "fp32", 0b01, set(), 17),
         ("8.6.1", "tf32", 0b01, {"TF32"}, 17),
-        ("8.6.1", "fp16", 0b01, {"FP16"}, 17),
+        ("8.6.1", "fp16", 0b01, {"FP16", "TF32"}, 17),
         ("10.15.1.29", "fp32", 0b11, set(), 20),
         ("10.15.1.29", "fp16", 0b11, set(), 20),
         ("10.15.1.29", "bf16", 0b11, set(), 22),
@@ -501,6 +508,10 @@ def test_one_code_path_for_every_version(
     trt.tensor_type = {"fp16": "HALF", "bf16": "BF16"}.get(precision, "FLOAT")
     runner = trt.prepare(precision)
     assert (trt.network_flags, trt.config.flags, trt.opset) == (network_flags, flags, opset)
+    # Where typing is weak, the graph is float32 and only the engine's ends are float16.
+    weakly_half = version.startswith("8") and precision == "fp16"
+    assert trt.exported["dtype"] is (torch.float32 if weakly_half else runner.dtype)
+    assert trt.network_input.dtype == trt.network_output.dtype == ("float16" if weakly_half else "float32")
     assert runner.build.engine_bytes == len(b"plan")
     details = runner.build.details
     assert (details["tensorrt"], details["opset"], details["context_bytes"]) == (version, opset, 1234)
@@ -681,7 +692,7 @@ def test_a_device_memory_limit_is_kept(install: Callable[[str], TensorRtStandIn]
 
 def test_timing_caches_are_kept_and_joined(install: Callable[[str], TensorRtStandIn], tmp_path: Path) -> None:
     """A build starts from the times of the builds before it, unless told not to, and adds its own."""
-    trt = install("10.15.1")
+    install("10.15.1")
     store = EngineStore(tmp_path, 2**30)
 
     def build(level: str, **options: str) -> object:
@@ -724,18 +735,14 @@ def test_an_engine_that_tensorrt_refuses_is_built_again(
     assert TensorRtOnnx().prepare(wanted).build.from_cache is False
 
 
-def test_layers_kept_in_float32_are_constrained(install: Callable[[str], TensorRtStandIn]) -> None:
-    """In 8.6, where typing is weak, a convolution that the graph has in float32 is held there."""
-    trt = install("8.6.1")
+def test_layers_kept_in_float32_need_strong_typing(install: Callable[[str], TensorRtStandIn]) -> None:
+    """The pattern reaches the exporter; 8.6, whose graph has one data type, says that it cannot."""
+    trt = install("10.15.1")
     trt.tensor_type = "HALF"
-    trt.network = [
-        SimpleNamespace(type=kind, get_output=lambda _, dtype=dtype: SimpleNamespace(dtype=dtype), precision=None)
-        for kind, dtype in ((0, "float32"), (0, "float16"), (7, "float32"))
-    ]
     trt.prepare("fp16", float32="conv_post")
-    assert [layer.precision for layer in trt.network] == ["float32", None, None]
-    assert trt.config.flags == {"FP16", "OBEY_PRECISION_CONSTRAINTS"}
     assert trt.exported["float32"] == "conv_post"
+    with pytest.raises(UnsupportedError, match=r"TensorRT 8\.6\.1 .* cannot keep layers in float32"):
+        install("8.6.1").prepare("fp16", float32="conv_post")
 
 
 # --- where there is no GPU, or no TensorRT ----------------------------------------------------------------

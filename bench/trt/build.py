@@ -1,7 +1,7 @@
 """From an ONNX file to a serialised engine, with TensorRT 8.6, 10, 11 or TensorRT-RTX.
 
-The graph carries the data types. Strongly typed networks take them as they are; 8.6 has weak typing only, where
-a flag permits float16 and layers that the graph keeps in float32 are held there by a constraint.
+The graph carries the data types, and strongly typed networks take them as they are. 8.6 has weak typing only: it
+gets a float32 graph and a flag that permits float16, because it refuses graphs with float16 weights.
 """
 
 from collections.abc import Callable
@@ -89,16 +89,8 @@ def _set_types(library: Library, config: Any, network: Any, precision: Precision
     if library.strongly_typed or precision.dtype is not torch.float16:
         return
     config.set_flag(trt.BuilderFlag.FP16)
-    kept = [
-        layer
-        for layer in (network.get_layer(index) for index in range(network.num_layers))
-        if layer.type in (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION, trt.LayerType.UNARY)
-        and layer.get_output(0).dtype == trt.float32
-    ]
-    for layer in kept:
-        layer.precision = trt.float32
-    if kept:
-        config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    for tensor in (network.get_input(0), network.get_output(0)):
+        tensor.dtype = trt.float16
 
 
 def _set_options(library: Library, config: Any, options: Options) -> None:

@@ -93,6 +93,8 @@ def _check(library: Library, request: Request, options: Options) -> None:
         raise UnsupportedError("TensorRT has no autocast; fp16 and bf16 are its lower precisions.")
     if precision.dtype is torch.bfloat16 and not library.has_bfloat16:
         raise UnsupportedError(f"{library.name} {library.version} has no bfloat16 for every layer; TensorRT 10.0 has.")
+    if options.float32 and not library.strongly_typed:
+        raise UnsupportedError(f"{library.name} {library.version} is weakly typed and cannot keep layers in float32.")
     if options.float32 and precision.dtype is torch.float32:
         raise UnsupportedError("option float32 is for fp16 and bf16; everything is float32 here.")
     if options.shapes.pick((case.batch, case.frames)) is None:
@@ -196,7 +198,8 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
         started = time.perf_counter()
         export_onnx(
             request.vocoder,
-            request.mel.to(precision.dtype),
+            # Weak typing takes a float32 graph; the engine's input and output are set apart.
+            request.mel.to(precision.dtype) if library.strongly_typed else request.mel.cpu(),
             file,
             opset_for(library.strongly_typed, precision.dtype),
             dynamic=options.shapes.dynamic,
