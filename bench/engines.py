@@ -177,10 +177,11 @@ class EngineStore:
     def prune(self, older_than_s: float | None = None) -> list[Entry]:
         """Removes what is corrupt, old, left over from dead writers, or beyond the limit; returns what went."""
         now = time.time()
-        gone = []
-        for entry in self.entries(checked=True):
-            if entry.fault or (older_than_s is not None and now - entry.used_at > older_than_s):
-                gone.append(entry)
+        gone = [
+            entry
+            for entry in self.entries(checked=True)
+            if entry.fault or (older_than_s is not None and now - entry.used_at > older_than_s)
+        ]
         gone += [
             Entry(file, file.stat().st_size, file.stat().st_mtime, "left over from a writer that died", {}, None)
             for file in self.folder.glob("*.tmp")

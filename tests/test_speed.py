@@ -211,7 +211,8 @@ def test_a_backend_that_cannot_run_is_a_row(settings: Settings, name: str) -> No
     """On a CPU the TensorRT backends leave a row with one sentence and no figure."""
     record = measure_case(Case("v3", name, "fp32", 1, 2), settings)
     assert record.status is Status.UNAVAILABLE
-    assert record.reason == "TensorRT needs an NVIDIA GPU."
+    assert record.reason.startswith("TensorRT")
+    assert "needs an NVIDIA GPU" in record.reason
     figures = ("timing", "throughput", "speedup_same_precision", "speedup_fp32", "memory", "build", "precision")
     assert [getattr(record, figure) for figure in figures] == [None] * len(figures)
     assert record.weights is not None

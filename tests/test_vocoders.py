@@ -18,7 +18,7 @@ from bench.vocoders import V3, V4, load_vocoder, load_with_identity
 from bench.vocoders.alias_free import AliasFreeActivation, kaiser_sinc_filter
 from bench.vocoders.bigvgan import AmpBlock, BigVgan, BigVganConfig
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
-from bench.vocoders.polyphase import polyphase
+from bench.vocoders.polyphase import FORMS, polyphase
 from bench.vocoders.synthetic import initialise
 from tests.conftest import SMALL_V3, small_v3
 
@@ -71,14 +71,24 @@ def test_filter_is_a_half_band_low_pass() -> None:
     assert float(response[240:].max()) < 0.02
 
 
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "original"])
 @pytest.mark.parametrize("changes", [{}, {"resblock": "2"}, {"activation": "snake", "snake_logscale": False}])
-def test_polyphase_form_is_equal(changes: dict[str, object]) -> None:
-    """The form that engines are built from equals the original at any length and batch."""
-    model = small_v3(**changes)
-    twin = polyphase(model)
-    for batch, frames in ((1, 1), (2, 7)):
-        mel = 3 * torch.randn(batch, 100, frames) - 6
-        assert snr_db(model(mel), twin(mel)) > 100
+def test_every_form_for_engines_is_equal(changes: dict[str, object], form: str) -> None:
+    """Each form of the activation equals the original at any batch and length, edges included."""
+    model = small_v3(**changes).double()
+    twin = polyphase(model, form).double()
+    for batch, frames in ((1, 3), (2, 7)):
+        mel = 3 * torch.randn(batch, 100, frames, dtype=torch.float64) - 6
+        wave, other = model(mel), twin(mel)
+        assert snr_db(wave, other) > 250
+        assert torch.allclose(wave[..., :16], other[..., :16], rtol=0, atol=1e-9)
+        assert torch.allclose(wave[..., -16:], other[..., -16:], rtol=0, atol=1e-9)
+
+
+def test_an_unknown_form_is_named() -> None:
+    """A form that does not exist is the user's mistake."""
+    with pytest.raises(InputError, match=r"option activation is one of original, grouped, .* not 'fast'"):
+        polyphase(small_v3(), "fast")
 
 
 @pytest.mark.parametrize("version", ["v3", "v4"])
