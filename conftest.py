@@ -60,6 +60,45 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(f"error: {error}", returncode=2)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Shows progress where somebody watches."""
+    config = session.config
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if _SWEEP in config.stash and reporter is not None and reporter.isatty and config.option.verbose == 0:
+        config.pluginmanager.register(SweepProgress(reporter))
+
+
+class SweepProgress:
+    """On a terminal, which case of how many runs and the time left, in place of pytest's letters."""
+
+    def __init__(self, reporter: Any) -> None:
+        self._reporter, self._progress = reporter, None
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Starts the clock."""
+        from bench.progress import Progress
+
+        self._progress = Progress(len(session.items))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logstart(self, location: tuple[str, int | None, str]) -> None:
+        """Says what begins."""
+        if self._progress is not None:
+            self._reporter.rewrite(f"{self._progress.begin('case')}: {location[2]}", erase=True)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Leaves the line to what comes next."""
+        self._reporter.rewrite("", erase=True)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Counts outcomes as ever, without a letter for each."""
+        if report.when == "call" or report.outcome != "passed":
+            return report.outcome, "", ""
+        return None
+
+
 _SWEEP = pytest.StashKey[Any]()
 _WARNINGS = pytest.StashKey[list[str]]()
 

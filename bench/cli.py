@@ -20,6 +20,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run_path", metavar="RUN", help="results/<run>, or its records.jsonl")
     report.add_argument("--baseline", metavar="RUN", help="also show what changed since this run")
     report.add_argument("--out", metavar="FILE", help="the HTML file (default: report.html in the run)")
+    report.add_argument("--history", metavar="DIR", help="also show how every figure went over these nights")
     report.add_argument("--figures", metavar="DIR", help="also write every figure as an SVG file")
     report.set_defaults(run=_report)
 
@@ -32,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
 
     nightly = commands.add_parser("nightly", help="compare tonight's run and add it to the history")
     nightly.add_argument("run_directory", type=Path, metavar="RUN", help="tonight's run, or its folder: the newest")
-    nightly.add_argument("--baseline", type=Path, metavar="RUN", help="also compare with this stored run")
+    nightly.add_argument("--baseline", type=Path, metavar="RUN", help="also compare with this run (results/baseline)")
     nightly.add_argument("--last", type=int, default=14, help="nights of history to compare with (14)")
     nightly.add_argument("--report", type=Path, metavar="FILE", help="also write the HTML report there")
     _comparison_options(nightly)
@@ -60,7 +61,9 @@ def _doctor(_: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from reports.render import write_report
 
-    written = write_report(arguments.run_path, arguments.baseline, arguments.out, arguments.figures)
+    written = write_report(
+        arguments.run_path, arguments.baseline, arguments.out, arguments.figures, history=arguments.history
+    )
     print(f"{written.html}\n{written.summary}\n{written.csv}")
     return 0
 

@@ -25,6 +25,7 @@ from bench.compare.thresholds import Metric, Thresholds, load_thresholds
 from bench.errors import InputError
 
 HISTORY_VERSION = 1
+REMEMBERED = 60  # nights that show how far nights differ
 _CONVERTER = cattrs.Converter()
 
 
@@ -109,6 +110,29 @@ def read_history(history: Path, last: int | None = None) -> list[Observation]:
         for item in _read_night(file):
             found[item.run_id, item.key] = item
     return sorted(found.values(), key=lambda item: item.recorded_at)
+
+
+def earlier_nights(history: Path, new: Sequence[Observation], last: int = REMEMBERED) -> list[Observation]:
+    """The nights before a run, oldest first: neither the run itself nor what came after it.
+
+    Args:
+        history: The folder.
+        new: The run.
+        last: Only this many newest nights.
+
+    Raises:
+        InputError: as :func:`read_history`.
+    """
+    runs = {item.run_id for item in new}
+    start = min((item.recorded_at for item in new), default="")
+    nights = [item for item in read_history(history) if item.run_id not in runs and item.recorded_at < start]
+    return last_nights(nights, last)
+
+
+def last_nights(history: Sequence[Observation], nights: int) -> list[Observation]:
+    """The observations of the newest nights."""
+    runs = list(dict.fromkeys(item.run_id for item in history))[-nights:]
+    return [item for item in history if item.run_id in runs]
 
 
 def _read_night(file: Path) -> list[Observation]:

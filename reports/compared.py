@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +41,14 @@ class Compared:
     """What became of a run since its baseline.
 
     Attributes:
+        title: What it is compared with.
         headline: The verdict in one sentence.
         facts: How it was reached.
         rows: Everything but SAME, the worst first, at most 600.
         left_out: How many rows are not shown.
     """
 
+    title: str
     headline: str
     facts: tuple[str, ...]
     rows: tuple[ChangeRow, ...]
@@ -62,13 +65,35 @@ def compare(baseline: Path, run: Run) -> Compared:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         comparison = compare_runs(baseline, list(records.values()))
+    return present(comparison, [str(item.message) for item in caught])
+
+
+def present(comparison: Comparison, notes: Sequence[str] = ()) -> Compared:
+    """A comparison as the report shows it.
+
+    Args:
+        comparison: What was found.
+        notes: What else a reader must know.
+    """
     rows = _rows(comparison)
-    facts = [*_facts(comparison), *(str(item.message) for item in caught)]
-    return Compared(_headline(comparison), tuple(facts), tuple(rows[:_ROWS_SHOWN]), max(0, len(rows) - _ROWS_SHOWN))
+    return Compared(
+        f"Since {_base(comparison)}",
+        _headline(comparison),
+        (*_facts(comparison), *notes),
+        tuple(rows[:_ROWS_SHOWN]),
+        max(0, len(rows) - _ROWS_SHOWN),
+    )
+
+
+def _base(comparison: Comparison) -> str:
+    runs = comparison.base
+    if len(runs) > 1:
+        return f"{len(runs)} runs, {runs[0]} to {runs[-1]}"
+    return runs[0] if runs else "an empty baseline"
 
 
 def _headline(comparison: Comparison) -> str:
-    base = ", ".join(comparison.base) or "an empty baseline"
+    base = _base(comparison)
     if not comparison.compared:
         return f"Nothing could be compared with {base}."
     worse, better = len(comparison.worse), sum(case.better for case in comparison.cases)

@@ -33,7 +33,7 @@ def summary_markdown(
     answers: list[tuple[Group, list[Choice]]],
     checks: list[Check],
     notes: list[str],
-    comparison: str | None,
+    changes: list[str],
 ) -> str:
     """The report in one screen of Markdown: the answer, the promises, what to know, what changed."""
     lines = [f"# Vocoder benchmark: {markdown(run.name)}", ""]
@@ -60,8 +60,8 @@ def summary_markdown(
         pair = f"{check.measured.test} against {check.measured.base}" if check.measured else ""
         cells = (check.version, pair, check.promise, check.figure, check.verdict, check.fidelity)
         lines.append("| " + " | ".join(markdown(cell) for cell in cells) + " |")
-    if comparison:
-        lines += ["", "## Since the baseline", "", markdown(comparison)]
+    if changes:
+        lines += ["", "## What changed", "", *(f"- {markdown(change)}" for change in changes)]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -12,16 +13,19 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.compare import Comparison
 from bench.errors import InputError
+from bench.progress import progress
 from reports import method
 from reports.answer import answers, figures, lead, settings
 from reports.cases import table
 from reports.claims import HELD, NOT_HELD, check_promises, summary
+from reports.compared import compare, present
 from reports.files import summary_markdown, write_csv, write_figures
 from reports.listen import triples
 from reports.plots import draw_all
-from reports.progress import progress
 from reports.run import load_run
+from reports.trends import nights
 
 FILE_NAME = "report.html"
 
@@ -41,6 +45,9 @@ def write_report(
     baseline: str | Path | None = None,
     out: str | Path | None = None,
     figures_folder: str | Path | None = None,
+    *,
+    comparisons: Sequence[Comparison] = (),
+    history: str | Path | None = None,
 ) -> Written:
     """Writes the report of a run.
 
@@ -50,6 +57,8 @@ def write_report(
         out: The HTML file; ``report.html`` in the run's directory by default. ``summary.md`` and
             ``cases.csv`` are written beside it.
         figures_folder: Where to write every figure as an SVG file too; nowhere by default.
+        comparisons: Comparisons of this run that were made already, to show too.
+        history: A history folder whose nights to show.
 
     Returns:
         The files written.
@@ -62,11 +71,10 @@ def write_report(
     if html_file.is_dir() or not html_file.suffix:
         raise InputError(f"--out {html_file} is not a file name; give one such as {html_file / FILE_NAME}")
     written = Written(html_file, html_file.with_name("summary.md"), html_file.with_name("cases.csv"))
-    comparison = None
+    compared = [present(comparison) for comparison in comparisons]
     if baseline:
-        from reports.compared import compare
-
-        comparison = compare(Path(baseline), run)
+        compared.append(compare(Path(baseline), run))
+    over_nights = nights(run, Path(history)) if history else None
     link = partial(_link, html_file.resolve().parent)
     sounds, sound_notes = triples(run, link, partial(progress, label="spectrograms"))
     sections = draw_all(run, partial(progress, label="figures"))
@@ -88,7 +96,8 @@ def write_report(
         "sections": sections,
         "sounds": sounds,
         "sound_notes": sound_notes,
-        "comparison": comparison,
+        "compared": compared,
+        "nights": over_nights,
         "table": table(run),
         "facts": method.facts(run),
         "missing": method.missing(run),
@@ -96,8 +105,8 @@ def write_report(
     try:
         html_file.parent.mkdir(parents=True, exist_ok=True)
         html_file.write_text(_render(context), encoding="utf-8")
-        headline = comparison.headline if comparison else None
-        text = summary_markdown(run, chosen, checks, notes, headline)
+        changes = [item.headline for item in compared] + ([over_nights.headline] if over_nights else [])
+        text = summary_markdown(run, chosen, checks, notes, changes)
         written.summary.write_text(text, encoding="utf-8")
         write_csv(run, written.csv)
         drawn = write_figures(sections, Path(figures_folder)) if figures_folder else []

@@ -1,15 +1,21 @@
 """Small vocoders in the real formats, for every test that needs one."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench.record import Record, read_records
 from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 from bench.vocoders.synthetic import initialise
 
 torch.set_num_threads(1)
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # NVIDIA's config.json fields for a v3 that a test can afford.
 SMALL_V3 = {
@@ -48,3 +54,57 @@ def v3_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "config.json").write_text(json.dumps(SMALL_V3), encoding="utf-8")
     torch.save({"generator": small_v3().state_dict()}, directory / "bigvgan_generator.pt")
     return directory
+
+
+_PROFILE = """
+[[grid]]
+versions = ["v3"]
+precisions = ["fp32"]
+batches = [1]
+frames = [1]
+
+[stop]
+min_rounds = 6
+max_rounds = 6
+time_limit_s = 5.0
+"""
+
+
+def sweep(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the speed suite in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "suites/test_speed.py", "--benchmark-only", "--threads=1", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+class SweepRun:
+    """What one run of the suite left behind."""
+
+    def __init__(self, directory: Path, weights: Path) -> None:
+        profile = directory / "tiny.toml"
+        profile.write_text(_PROFILE, encoding="utf-8")
+        self.results, self.json = directory / "results", directory / "benchmark.json"
+        self.done = sweep(
+            f"--profile={profile}",
+            f"--weights={weights}",
+            f"--results={self.results}",
+            f"--benchmark-json={self.json}",
+            "--device=cpu",
+        )
+
+    def records(self) -> dict[str, Record]:
+        """Its records by backend."""
+        [directory] = self.results.iterdir()
+        return {record.case.backend: record for record in read_records(directory)}
+
+
+@pytest.fixture(scope="session")
+def cpu_sweep(tmp_path_factory: pytest.TempPathFactory, v3_directory: Path) -> SweepRun:
+    """One sweep over every backend on the CPU."""
+    return SweepRun(tmp_path_factory.mktemp("run"), v3_directory)

@@ -181,3 +181,16 @@ def test_against_last_nights_of_history(tmp_path: Path, capsys: pytest.CaptureFi
     assert "run-1 to run-3 (3 runs)" in capsys.readouterr().out
     assert main(["compare", str(new), *history, "--against", "last", "2"]) == 1
     assert main(["compare", str(new), "--against", "last", "2", "--history", str(tmp_path / "none")]) == 2
+
+
+def test_nightly_takes_the_stored_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """A run stored as results/baseline is compared with unless another is named."""
+    monkeypatch.chdir(tmp_path)
+    store(tmp_path, 0, record(night=0, factor=0.5))
+    (tmp_path / "results" / "run-0").rename(tmp_path / "results" / "baseline")
+    run = tmp_path / "run-1"
+    append_record(run, record(night=1))
+    assert main(["nightly", str(run), "--history", str(tmp_path / "none")]) == 1
+    assert "SLOW" in capsys.readouterr().out

@@ -3,13 +3,16 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bench.case import Case
-from bench.record import Status
+from bench.history import append_history
+from bench.record import Record, Status
 from reports.render import write_report
+from tests.conftest import ROOT, SweepRun
 from tests.synthetic_records import failed_record, sweep_records, with_audio, write_run
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra: browser)")
@@ -38,11 +41,42 @@ HOSTILE = "<script>document.title='run'</script><img src=x onerror=\"document.ti
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report of every kind of row, with a baseline, nights, sounds and hostile text."""
     directory = tmp_path_factory.mktemp("run")
+    history = tmp_path_factory.mktemp("history")
     records = sweep_records(versions=("v3",))
     records = [with_audio(directory, r) if r.case == FAST and r.kind == "quality" else r for r in records]
     records.append(failed_record(Case("v3", "eager", "bf16", 1, 9), Status.CRASHED, HOSTILE))
-    return write_report(write_run(directory, records)).html.as_uri()
+    run = write_run(directory, records)
+    for night in range(6):
+        factor = 1.0 if night < 3 else 1.3
+        at = f"2025-12-{night + 1:02}T00:00:00+00:00"
+        past = [faster(record, factor) for record in records if record.timing]
+        earlier = [replace(record, run_id=f"night-{night}", recorded_at=at) for record in past]
+        append_history(write_run(tmp_path_factory.mktemp(f"night-{night}"), earlier), history)
+    baseline = write_run(tmp_path_factory.mktemp("baseline"), [replace(record, run_id="base") for record in past])
+    return write_report(run, baseline, history=history).html.as_uri()
+
+
+def faster(record: Record, factor: float) -> Record:
+    """The record with every duration divided by a factor."""
+    timing = record.timing
+    assert timing is not None
+    samples = tuple(sample / factor for sample in timing.samples_ms)
+    return replace(record, timing=replace(timing, samples_ms=samples, median_ms=timing.median_ms / factor))
+
+
+@pytest.fixture(scope="module")
+def h100_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report of the published records."""
+    out = tmp_path_factory.mktemp("h100") / "report.html"
+    return write_report(ROOT / "reports" / "published" / "h100", out=out).html.as_uri()
+
+
+@pytest.fixture(scope="module")
+def cpu_page(cpu_sweep: SweepRun, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report of what the suite recorded on this processor."""
+    return write_report(cpu_sweep.results, out=tmp_path_factory.mktemp("cpu") / "report.html").html.as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +139,13 @@ def luminance(browser: Any, selector: str, name: str) -> float:
     return sum(int(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]) / 765
 
 
-def test_no_console_message_and_no_request(browser: Any, page: str):
-    """The page opens from disk without a word on the console and asks for nothing but itself."""
+@pytest.mark.parametrize("kind", ["page", "h100_page", "cpu_page"])
+def test_no_console_message_and_no_request(browser: Any, kind: str, request: pytest.FixtureRequest):
+    """Reports open from disk without a word on the console and ask for nothing but themselves."""
+    page = request.getfixturevalue(kind)
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    browser.get(page)
     assert browser.get_log("browser") == []
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     requests = {
@@ -146,6 +185,17 @@ def test_filters_leave_the_rows_that_fit(browser: Any):
     told = form.find_element("css selector", "output")
     assert told.text == f"3 of {total} rows"
     assert told.get_attribute("aria-live") == "polite"
+
+
+def test_changes_and_nights_are_tables_too(browser: Any):
+    """What changed since the baseline and over the nights sorts and filters as the cases do."""
+    for table, name in (("changes-table-1", "Verdict"), ("steps-table", "Direction")):
+        verdicts = cells(browser, table, column(browser, table, name))
+        assert len(set(verdicts)) >= 1
+        form = browser.find_element("css selector", f'form[data-table="{table}"]')
+        form.find_element("css selector", f'option[value="{verdicts[0]}"]').click()
+        assert set(cells(browser, table, column(browser, table, name))) == {verdicts[0]}
+    assert browser.find_element("css selector", "#nights svg").is_displayed()
 
 
 def test_samples_open_from_their_row(browser: Any):

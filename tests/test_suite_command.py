@@ -2,9 +2,6 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -14,65 +11,17 @@ import soundfile
 import torch
 
 from bench.errors import InputError
-from bench.record import FILE_NAME, Record, Status, read_records
-
-ROOT = Path(__file__).resolve().parent.parent
-
-_PROFILE = """
-[[grid]]
-versions = ["v3"]
-precisions = ["fp32"]
-batches = [1]
-frames = [1]
-
-[stop]
-min_rounds = 6
-max_rounds = 6
-time_limit_s = 5.0
-"""
-
-
-def sweep(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the speed suite in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "suites/test_speed.py", "--benchmark-only", "--threads=1", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-class Run:
-    """What one run of the suite left behind."""
-
-    def __init__(self, directory: Path, weights: Path) -> None:
-        profile = directory / "tiny.toml"
-        profile.write_text(_PROFILE, encoding="utf-8")
-        self.results, self.json = directory / "results", directory / "benchmark.json"
-        self.done = sweep(
-            f"--profile={profile}",
-            f"--weights={weights}",
-            f"--results={self.results}",
-            f"--benchmark-json={self.json}",
-            "--device=cpu",
-        )
-
-    def records(self) -> dict[str, Record]:
-        """Its records by backend."""
-        [directory] = self.results.iterdir()
-        return {record.case.backend: record for record in read_records(directory)}
+from bench.record import FILE_NAME, Status
+from tests.conftest import ROOT, SweepRun, sweep
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, v3_directory: Path) -> Run:
-    """One sweep over every backend on the CPU."""
-    return Run(tmp_path_factory.mktemp("run"), v3_directory)
+def run(cpu_sweep: SweepRun) -> SweepRun:
+    """The sweep that all tests look at."""
+    return cpu_sweep
 
 
-def test_a_sweep_leaves_a_record_of_every_case(run: Run) -> None:
+def test_a_sweep_leaves_a_record_of_every_case(run: SweepRun) -> None:
     """Exit code 0; eager and TorchScript are measured, and the TensorRT backends are rows that say why not."""
     assert run.done.returncode == 0, run.done.stdout + run.done.stderr
     records = run.records()
@@ -85,7 +34,7 @@ def test_a_sweep_leaves_a_record_of_every_case(run: Run) -> None:
     assert {record.run_id for record in records.values()} == {path.name for path in run.results.iterdir()}
 
 
-def test_the_terminal_says_what_ran_on_which_weights(run: Run) -> None:
+def test_the_terminal_says_what_ran_on_which_weights(run: SweepRun) -> None:
     """Header and summary name cases, device, weights and the record file, and the table the cases."""
     out = run.done.stdout
     records = run.records()
@@ -95,7 +44,7 @@ def test_the_terminal_says_what_ran_on_which_weights(run: Run) -> None:
     assert "test_speed[v3-torchscript-fp32-b1-t1]" in out
 
 
-def test_pytest_benchmark_shows_the_record_s_samples(run: Run) -> None:
+def test_pytest_benchmark_shows_the_record_s_samples(run: SweepRun) -> None:
     """pytest-benchmark's JSON has the same durations, statistics and headline as the record, and the GPU's place."""
     data = json.loads(run.json.read_text(encoding="utf-8"))
     entries = {entry["extra_info"]["id"]: entry for entry in data["benchmarks"]}
@@ -122,7 +71,7 @@ def test_pytest_benchmark_shows_the_record_s_samples(run: Run) -> None:
         (["--frames=0", "--profile=smoke"], "error: frames are whole numbers from 1, not '0'"),
     ],
 )
-def test_a_mistake_is_one_sentence(run: Run, arguments: list[str], sentence: str) -> None:
+def test_a_mistake_is_one_sentence(run: SweepRun, arguments: list[str], sentence: str) -> None:
     """Exit code 2, one sentence, no traceback, nothing run, and the records of earlier runs as they were."""
     before = {path: path.read_bytes() for path in run.results.rglob("*") if path.is_file()}
     done = sweep(f"--results={run.results}", *arguments)
@@ -225,3 +174,37 @@ def test_lists_narrow_the_profile(plugin: ModuleType, v3_directory: Path) -> Non
         "v3-eager-fp32-b1-t468",
         "v3-torchscript-fp32-b1-t468",
     ]
+
+
+class Watched:
+    """A terminal reporter that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def rewrite(self, line: str, erase: bool) -> None:
+        """Keeps a line."""
+        assert erase
+        self.lines.append(line)
+
+
+def test_a_terminal_shows_which_case_runs(plugin: ModuleType) -> None:
+    """Which of how many and its name; outcomes are counted without a letter, and the line is wiped at the end."""
+    reporter = Watched()
+    watch = plugin.SweepProgress(reporter)
+    watch.pytest_collection_finish(SimpleNamespace(items=[1, 2]))
+    for name in ("test_speed[a]", "test_speed[b]"):
+        watch.pytest_runtest_logstart(("suites/test_speed.py", 1, name))
+    watch.pytest_sessionfinish()
+    assert reporter.lines[0] == "case 1 of 2: test_speed[a]"
+    assert reporter.lines[1].startswith("case 2 of 2, ")
+    assert reporter.lines[1].endswith(" left: test_speed[b]")
+    assert reporter.lines[2] == ""
+    failed = SimpleNamespace(when="call", outcome="failed")
+    assert watch.pytest_report_teststatus(failed) == ("failed", "", "")
+    assert watch.pytest_report_teststatus(SimpleNamespace(when="setup", outcome="passed")) is None
+
+
+def test_nobody_watching_gets_no_progress(run: SweepRun) -> None:
+    """Where output goes to a file there is no such line."""
+    assert "case 1 of" not in run.done.stdout + run.done.stderr

@@ -5,14 +5,13 @@ import sys
 from pathlib import Path
 
 from bench.compare import Comparison, compare_observations, load_thresholds, read_side
-from bench.compare.observation import Observation
 from bench.compare.render import to_json, to_markdown, to_text
 from bench.errors import InputError
-from bench.history import append_history, read_history
+from bench.history import append_history, earlier_nights, last_nights
 from bench.record import newest_run
 
 DEFAULT_HISTORY = Path("results/history")
-REMEMBERED = 60  # nights that show how far nights differ
+DEFAULT_BASELINE = Path("results/baseline")
 
 
 def compare(arguments: argparse.Namespace) -> int:
@@ -25,8 +24,8 @@ def compare(arguments: argparse.Namespace) -> int:
         wanted = "one run beside --against last N" if nights else "two, BASE and NEW"
         raise InputError(f"compare wants {wanted}; {len(paths)} given")
     new = read_side(paths[-1], thresholds.metrics)
-    history = _earlier(folder, new) if nights or arguments.history or folder.is_dir() else []
-    base = _last(history, nights) if nights else read_side(paths[0], thresholds.metrics)
+    history = earlier_nights(folder, new) if nights or arguments.history or folder.is_dir() else []
+    base = last_nights(history, nights) if nights else read_side(paths[0], thresholds.metrics)
     if nights and not base:
         raise InputError(f"{folder} holds no earlier night; `python -m bench nightly RUN` adds one")
     comparison = compare_observations(base, new, history=history, thresholds=thresholds)
@@ -37,7 +36,8 @@ def compare(arguments: argparse.Namespace) -> int:
 def nightly(arguments: argparse.Namespace) -> int:
     """Compares tonight with the baseline and the nights before, adds it to the history, returns the worst code.
 
-    The first night has nothing to be compared with and ends with 0.
+    The baseline is ``results/baseline`` where there is one and no other is named. The first night has nothing to
+    be compared with and ends with 0.
     """
     if arguments.last < 1:
         raise InputError(f"--last must be 1 or more, not {arguments.last}")
@@ -45,13 +45,14 @@ def nightly(arguments: argparse.Namespace) -> int:
     folder = arguments.history or DEFAULT_HISTORY
     run = newest_run(arguments.run_directory)
     new = read_side(run, thresholds.metrics)
-    history = _earlier(folder, new) if folder.is_dir() else []
+    history = earlier_nights(folder, new) if folder.is_dir() else []
     comparisons = []
-    if arguments.baseline:
-        base = read_side(arguments.baseline, thresholds.metrics)
+    baseline = arguments.baseline or (DEFAULT_BASELINE if DEFAULT_BASELINE.exists() else None)
+    if baseline:
+        base = read_side(baseline, thresholds.metrics)
         comparisons.append(compare_observations(base, new, history=history, thresholds=thresholds))
     if history:
-        base = _last(history, arguments.last)
+        base = last_nights(history, arguments.last)
         comparisons.append(compare_observations(base, new, history=history, thresholds=thresholds))
     append_history(run, folder, thresholds)
     _write(arguments, comparisons)
@@ -59,7 +60,7 @@ def nightly(arguments: argparse.Namespace) -> int:
         # Reports bring matplotlib, which a comparison does without.
         from reports.render import write_report
 
-        write_report(run, arguments.baseline, arguments.report)
+        write_report(run, out=arguments.report, comparisons=comparisons, history=folder)
     if not comparisons:
         sys.stdout.write(f"first night: nothing to compare with yet; history started in {folder}\n")
         return 0
@@ -75,19 +76,6 @@ def _against(words: list[str] | None) -> tuple[int, list[str]]:
         raise InputError(f"--against wants `last N`, such as `--against last 7`, not {' '.join(words)!r}")
     rest = words[2:]
     return int(words[1]), rest[1:] if rest[:1] in (["nights"], ["night"]) else rest
-
-
-def _earlier(folder: Path, new: list[Observation]) -> list[Observation]:
-    """Remembered nights without the new side's and what came after them."""
-    runs = {item.run_id for item in new}
-    start = min((item.recorded_at for item in new), default="")
-    nights = [item for item in read_history(folder) if item.run_id not in runs and item.recorded_at < start]
-    return _last(nights, REMEMBERED)
-
-
-def _last(history: list[Observation], nights: int) -> list[Observation]:
-    runs = list(dict.fromkeys(item.run_id for item in history))[-nights:]
-    return [item for item in history if item.run_id in runs]
 
 
 def _write(arguments: argparse.Namespace, comparisons: list[Comparison], *, everything: bool = False) -> None:
