@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--profile",
         metavar="NAME",
-        help="smoke, standard, full, nightly, or a .toml file (default: smoke on a CPU, standard on a GPU)",
+        help="smoke, standard, full, nightly, shapes, or a .toml file (default: smoke on a CPU, standard on a GPU)",
     )
     group.addoption("--versions", metavar="LIST", help="v3,v4")
     group.addoption("--backends", metavar="LIST", help="such as eager,torchscript,tensorrt")

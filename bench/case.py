@@ -34,6 +34,10 @@ class Case:
         name = f"{self.version}-{self.backend}-{self.precision}-b{self.batch}-t{self.frames}"
         return "-".join([name, *(f"{key}={value}" for key, value in self.options)])
 
+    def without(self, option: str) -> "Case":
+        """The case without one of its options."""
+        return replace(self, options=tuple(pair for pair in self.options if pair[0] != option))
+
     def baseline(self, precision: str) -> "Case":
         """The eager case of the same shape that this one is compared with."""
         return replace(self, backend="eager", precision=precision, options=())

@@ -129,7 +129,7 @@ class Speedup:
     """Ratio of median times, baseline over case, from rounds that were run in turn.
 
     Attributes:
-        baseline: Id of the eager case it is measured against.
+        baseline: Id of the case it is measured against.
         ratio: Baseline median over this case's median; over 1 is faster than the baseline.
         ci95_low, ci95_high: 95 % bootstrap interval over rounds; None under 6 rounds.
         baseline_median_ms: The baseline's median in the same rounds.
@@ -257,6 +257,8 @@ class Record:
         seed: Seed of synthetic weights and of every bootstrap.
         audio: Name and digest of the speech that the mels come from.
         environment: From :func:`bench.environment.capture`.
+        speedup_static: For an engine that takes a range of shapes: against the same one built for this shape alone;
+            under 1 is what the range costs.
         fidelity: Fields of :class:`bench.quality.Fidelity` and its verdict, for ``kind == "quality"``.
         files: Files kept beside the records, by role, as paths relative to the run's directory.
     """
@@ -275,6 +277,7 @@ class Record:
     throughput: Throughput | None = None
     speedup_same_precision: Speedup | None = None
     speedup_fp32: Speedup | None = None
+    speedup_static: Speedup | None = None
     memory: Memory | None = None
     build: Build | None = None
     precision: EffectivePrecision | None = None
@@ -420,6 +423,7 @@ _PARTS = {
     "throughput": Throughput,
     "speedup_same_precision": Speedup,
     "speedup_fp32": Speedup,
+    "speedup_static": Speedup,
     "memory": Memory,
     "build": Build,
     "precision": EffectivePrecision,

@@ -87,6 +87,11 @@ COLUMNS: tuple[Column, ...] = (
         lambda row: _speedup(row.record.speedup_same_precision),
         help="Over eager of the same precision in turn, with its 95 % interval.",
     ),
+    Column(
+        "Speedup, static",
+        lambda row: _speedup(row.record.speedup_static),
+        help="Of an engine for a range of shapes over one for this shape alone, in turn.",
+    ),
     Column("Allocator, MiB", _of_memory(lambda m: mebibytes(m.allocated_peak_bytes)), help="Torch's peak."),
     Column("GPU process, MiB", _of_memory(lambda m: mebibytes(m.process_gpu_bytes)), help="By NVML."),
     Column("RSS peak, MiB", _of_memory(lambda m: mebibytes(m.rss_peak_bytes)), help="Of the process, host."),
@@ -104,6 +109,11 @@ COLUMNS: tuple[Column, ...] = (
         "Engine, MiB",
         lambda row: mebibytes(row.record.build.engine_bytes) if row.record.build else "",
         help="Serialised.",
+    ),
+    Column(
+        "Context, MiB",
+        lambda row: mebibytes(row.record.build.details.get("context_bytes")) if row.record.build else "",
+        help="Device memory of the engine's context: activations and workspace for the largest shape it takes.",
     ),
     Column("First call, ms", _of_timing(lambda t: number(t.first_call_ms)), help="After the build."),
     Column("SNR, dB", lambda row: number(row.judgement.value("snr_db")), help="Against eager fp32."),

@@ -49,6 +49,7 @@ _FIGURES: tuple[tuple[str, str, Draw], ...] = (
     ("speedup", "Speedup over eager fp32", plots_speed.heat_map),
     ("fidelity", "Speed against fidelity", plots_sound.pareto),
     ("bands", "Error by band", plots_sound.bands),
+    ("shapes", "Engines for a range of shapes", plots_cost.ranges),
     ("memory", "Memory", plots_cost.memory),
     ("distribution", "Latency distributions", plots_speed.distribution),
     ("break-even", "Build time against break-even", plots_cost.break_even),

@@ -3,9 +3,9 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.plots_speed import CONFIGURATIONS_SHOWN, Marks, headline, log_axes
+from reports.plots_speed import CONFIGURATIONS_SHOWN, Marks, headline, legend, log_axes
 from reports.run import Group, Row
-from reports.style import figure, name_point
+from reports.style import MUTED, figure, name_point
 from reports.text import MIB, number, short
 
 _FIELDS = (
@@ -100,6 +100,34 @@ def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         "time that one inference saves against eager of the same precision. Lower is better. "
     )
     return drawing, caption + " ".join(words)
+
+
+def ranges(group: Group, marks: Marks) -> tuple[Figure, str] | str:
+    """What an engine for a range of shapes costs against one for a single shape, over length."""
+    rows = [row for row in group.rows if row.record.speedup_static]
+    if not rows:
+        return "Not drawn: no engine for a range of shapes was run in turn with one for its shape alone."
+    series: dict[tuple[str, int], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.case.frames):
+        series.setdefault((row.configuration, row.case.batch), []).append(row)
+    drawing, (axes,) = figure(8, 3.4)
+    for index, ((name, batch), points) in enumerate(series.items()):
+        colour, mark = marks[points[0].case.backend]
+        frames = [row.case.frames for row in points]
+        ratios = [1 / row.record.speedup_static.ratio for row in points if row.record.speedup_static]
+        lines = ("-", "--", ":", "-.")
+        axes.plot(
+            frames, ratios, marker=mark, color=colour, linestyle=lines[index % 4], label=f"{short(name)}, b{batch}"
+        )
+    axes.axhline(1, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+    log_axes(axes, "x")
+    axes.set_xlabel("frames")
+    axes.set_ylabel("time over the static engine's")
+    legend(drawing, [axes])
+    return drawing, (
+        "Time of an engine that takes a range of batches and lengths over the time of one built for the shape alone, "
+        "rounds run in turn. 1 (dotted line) is no cost; options give the range."
+    )
 
 
 def inferences_to_break_even(group: Group, row: Row) -> float | None:

@@ -406,10 +406,10 @@ def test_an_interleaved_baseline_is_no_control_of_itself():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("alpha = 0.002", "alpha = 2", "alpha must lie between 0 and 1"),
+        ("alpha = 0.006", "alpha = 2", "alpha must lie between 0 and 1"),
         ('correction = "holm"', 'correction = "none"', "correction must be"),
-        ("alpha = 0.002", "alpah = 0.002", "does not hold thresholds"),
-        ("alpha = 0.002", "alpha =", "is not TOML"),
+        ("alpha = 0.006", "alpah = 0.006", "does not hold thresholds"),
+        ("alpha = 0.006", "alpha =", "is not TOML"),
         ("floor = 0.03", "floor = 0.0", "a floor"),
         ('better = "lower"', 'better = "less"', "better must be"),
         ('scale = "ratio"', 'scale = "log"', "scale must be"),

@@ -28,14 +28,23 @@ def same(items: Iterable) -> Iterable:
 
 @pytest.fixture(scope="module")
 def sections(tmp_path_factory: pytest.TempPathFactory) -> list[Section]:
-    run = load_run(write_run(tmp_path_factory.mktemp("plots"), sweep_records(versions=("v3",))))
-    return draw_all(run, same)
+    records = [*sweep_records(versions=("v3",)), *(ranged(frames, 0.8) for frames in (100, 500))]
+    return draw_all(load_run(write_run(tmp_path_factory.mktemp("plots"), records)), same)
+
+
+def ranged(frames: int, ratio: float) -> Record:
+    """An engine for a range of shapes that has ``ratio`` of its static twin's speed."""
+    case = Case("v3", "tensorrt-onnx", "fp16", 1, frames, (("shapes", "dynamic"),))
+    record = speed_record(case)
+    assert record.speedup_fp32 is not None
+    twin = replace(record.speedup_fp32, baseline=case.without("shapes").id, ratio=ratio)
+    return replace(record, speedup_static=twin)
 
 
 def test_every_figure_is_drawn_where_there_are_data(sections: list[Section]):
-    """A run with lengths, batches, sound, memory and builds has all eight figures of records."""
+    """A run with lengths, batches, sound, memory, builds and engines for ranges has all nine figures of records."""
     plots = [plot for section in sections for plot in section.plots]
-    assert len(plots) == 8
+    assert len(plots) == 9
     assert all(plot.svg and plot.caption for plot in plots)
     assert all("synthetic weights" in plot.weights for plot in plots)
 
@@ -170,3 +179,16 @@ def test_what_saves_nothing_never_breaks_even(tmp_path: Path):
     fast = replace(fast, speedup_same_precision=replace(fast.speedup_same_precision, ratio=0.9))
     (group,) = load_run(write_run(tmp_path, [speed_record(EAGER), fast])).groups
     assert inferences_to_break_even(group, group.rows[1]) is None
+
+
+def test_a_range_of_shapes_is_drawn_by_what_it_costs(tmp_path: Path):
+    """Points lie at the static engine's speed over the range's: 1.25 for an engine with 0.8 of its twin's speed."""
+    records = [ranged(100, 0.8), ranged(500, 1.0)]
+    [group] = load_run(write_run(tmp_path, records)).groups
+    with house():
+        found = plots_cost.ranges(group, marks(["tensorrt-onnx"]))
+    assert not isinstance(found, str)
+    [axes] = found[0].axes
+    [line] = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_label().startswith("tensorrt")]
+    assert list(line.get_xdata()) == [100, 500]
+    assert list(line.get_ydata()) == pytest.approx([1.25, 1.0])

@@ -1,21 +1,25 @@
 """One case in, one record out: complete, consistent with its samples, and honest about what did not run."""
 
 import pickle
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.backends.base import backends
+from bench.backends import base
+from bench.backends.base import Backend, Request, Runner, backends
+from bench.backends.eager import Eager
 from bench.case import Case
-from bench.errors import InputError
+from bench.errors import InputError, UnsupportedError
 from bench.measure import speed
 from bench.measure.clock import Clock
 from bench.measure.sampling import StopRule
 from bench.measure.speed import measure_case
 from bench.record import Memory, Record, Status, dump_record, load_record
 from bench.settings import Settings
+from bench.trt.shapes import static_twin
 from bench.vocoders import V3
 
 STOP = StopRule(min_rounds=7, min_time_s=0.001, relative_width=0.5, time_limit_s=5.0, max_rounds=9)
@@ -117,6 +121,62 @@ def test_baselines_ran_in_the_same_rounds(lowered: Record) -> None:
         assert speedup.ci95_high is not None
         assert speedup.ci95_low <= speedup.ratio <= speedup.ci95_high
     assert same.baseline_samples_ms != full.baseline_samples_ms
+
+
+@pytest.fixture
+def ranged() -> Iterator[type[Backend]]:
+    """Registers a backend ``ranged``: eager, run three times over where it is ready for a range of shapes."""
+    before = dict(base.backends())
+
+    class Ranged(Eager):
+        name = "ranged"
+        options = ("shapes",)
+        static = True
+
+        def static_twin(self, case: Case) -> Case | None:
+            return static_twin(case)
+
+        def prepare(self, request: Request) -> Runner:
+            if static_twin(request.case):
+                runner = super().prepare(request)
+                return replace(runner, run=lambda mel: [runner.run(mel) for _ in range(3)][-1])
+            if not self.static:
+                raise UnsupportedError("no engine for one shape.")
+            return super().prepare(request)
+
+    base.register(Ranged)
+    base.backends.cache_clear()
+    yield Ranged
+    base._REGISTRY.clear()
+    base._REGISTRY.update(before)
+    base.backends.cache_clear()
+
+
+def test_a_range_of_shapes_is_run_in_turn_with_its_own_shape(settings: Settings, ranged: type[Backend]) -> None:
+    """An engine that does three times the work of its static twin has a third of its speed, from the same rounds."""
+    record = measure_case(Case("v3", "ranged", "fp32", 1, 2, (("shapes", "dynamic"),)), settings)
+    found = record.speedup_static
+    assert record.timing is not None
+    assert found is not None
+    assert found.baseline == "v3-ranged-fp32-b1-t2"
+    assert len(found.baseline_samples_ms) == record.timing.rounds
+    assert found.ratio == pytest.approx(1 / 3, rel=0.4)
+    assert load_record(dump_record(record)) == record
+    static = measure_case(Case("v3", ranged.name, "fp32", 1, 2), settings)
+    assert static.status is Status.OK
+    assert static.speedup_static is None
+
+
+def test_a_twin_that_cannot_be_built_costs_its_figure_only(
+    settings: Settings, ranged: type[Backend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a static engine to compare with, the case is measured and says why that figure is blank."""
+    monkeypatch.setattr(ranged, "static", False)
+    record = measure_case(Case("v3", "ranged", "fp32", 1, 2, (("shapes", "dynamic"),)), settings)
+    assert record.status is Status.OK
+    assert record.speedup_static is None
+    assert record.build is not None
+    assert record.build.details["static"] == "no engine for one shape."
 
 
 def test_effective_precision_is_recorded(eager: Record, lowered: Record) -> None:

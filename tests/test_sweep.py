@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.backends.base import backends
+from bench.backends.base import backends, find_backend
 from bench.case import Case
 from bench.errors import InputError
 from bench.measure.sampling import StopRule
 from bench.sweep import Profile, load_profile, parse_backend, profile_directory
+from bench.trt.shapes import parse_shapes
 
 GRID = {"versions": ["v3", "v4"], "precisions": ["fp32"], "batches": [1, 4], "frames": ["t_ref", 9]}
 
@@ -88,9 +89,19 @@ def test_wrong_values_are_named(axis: str, value: object, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
+def test_shapes_asks_about_ranges_only() -> None:
+    """Every case of the profile is an engine for a range, inside it, at, below and above its optimum."""
+    cases = load_profile("shapes").cases()
+    assert all(find_backend(case.backend).static_twin(case) for case in cases)
+    for case in cases:
+        shapes = parse_shapes(dict(case.options)["shapes"], (case.batch, case.frames))
+        assert shapes.pick((case.batch, case.frames)) is not None
+    assert {100, 500, 2000} <= {case.frames for case in cases if dict(case.options)["shapes"] == "dynamic"}
+
+
 @pytest.mark.parametrize("name", ["smoke", "standard", "full", "nightly"])
 def test_carried_profiles_load(name: str) -> None:
-    """The four profiles hold both vocoders over every backend."""
+    """The four profiles of everything hold both vocoders over every backend."""
     loaded = load_profile(name)
     cases = loaded.cases()
     assert loaded.name == name
@@ -149,5 +160,5 @@ def test_unusable_profiles(tmp_path: Path, text: str, message: str) -> None:
 
 def test_unknown_profile() -> None:
     """A profile that does not exist is answered with those that do."""
-    with pytest.raises(InputError, match="choose from full, nightly, smoke, standard"):
+    with pytest.raises(InputError, match="choose from full, nightly, shapes, smoke, standard"):
         load_profile("gigantic")

@@ -14,7 +14,15 @@ from torch import Tensor, nn
 
 from bench.backends import tensorrt as torch_tensorrt_backend
 from bench.backends.base import Request, Runner
-from bench.backends.tensorrt import TorchTensorRt, check_arguments, check_whole, graph_types, import_torch_tensorrt
+from bench.backends.tensorrt import (
+    TorchTensorRt,
+    check_arguments,
+    check_whole,
+    engine_bytes,
+    graph_types,
+    import_torch_tensorrt,
+    layer_counts,
+)
 from bench.backends.tensorrt_onnx import TensorRtOnnx
 from bench.case import Case
 from bench.engines import EngineStore
@@ -195,6 +203,18 @@ def test_a_graph_that_fell_back_is_refused(
 def test_engines_are_counted() -> None:
     """Several engines are whole, and are counted."""
     assert check_whole(Compiled(lambda mel: mel, ("_run_on_acc_0", "_run_on_acc_1"))) == 2
+
+
+def test_engines_are_weighed_and_their_layers_counted() -> None:
+    """Sizes and layers of all engines add up; what a release does not tell stays blank."""
+    compiled = Compiled(lambda mel: mel, ("_run_on_acc_0", "_run_on_acc_1"))
+    assert engine_bytes(compiled) is None
+    assert layer_counts(compiled) == {}
+    for part, size in zip(compiled.children(), (100, 20), strict=True):
+        part.serialized_engine = bytes(size)
+        part.get_layer_info = lambda: json.dumps({"Layers": ["one", "two"], "Bindings": []})
+    assert engine_bytes(compiled) == 120
+    assert layer_counts(compiled) == {"layers": 4}
 
 
 def test_graph_types_are_those_of_the_convolutions() -> None:

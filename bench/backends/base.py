@@ -84,6 +84,10 @@ class Backend(ABC):
     def unavailable_reason(self, device: torch.device, /) -> str | None:
         """Why this backend cannot run on ``device`` here, in one sentence; None when it can."""
 
+    def static_twin(self, _: Case, /) -> Case | None:
+        """For a case that is ready for a range of shapes: the same case built for its own shape alone."""
+        return None
+
     @abstractmethod
     def prepare(self, request: Request) -> Runner:
         """Turns a vocoder into a runner.

@@ -6,6 +6,7 @@ between TensorRT and PyTorch is refused.
 """
 
 import inspect
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,12 +19,13 @@ import torch
 from torch import Tensor
 
 from bench.backends.base import Backend, Request, Runner, register
+from bench.case import Case
 from bench.errors import UnsupportedError, WrongOutputError
 from bench.onnx_export import engine_form
 from bench.precision import Precision, report_engine, unsupported_reason
 from bench.record import Build, EffectivePrecision
 from bench.trt.options import Options, parse_options
-from bench.trt.shapes import Profile
+from bench.trt.shapes import Profile, static_twin
 
 # Names that torch-tensorrt gives to the parts of a compiled module that run in TensorRT.
 _ENGINE_PART = "_run_on_acc"
@@ -57,6 +59,10 @@ class TorchTensorRt(Backend):
         if device.type != "cuda":
             return "TensorRT needs an NVIDIA GPU."
         return import_torch_tensorrt()[1] or None
+
+    def static_twin(self, case: Case) -> Case | None:
+        """The case with an engine for its shape alone."""
+        return static_twin(case)
 
     def prepare(self, request: Request) -> Runner:
         """Exports and compiles; the whole graph becomes one engine or it is an error."""
@@ -102,7 +108,14 @@ class TorchTensorRt(Backend):
             build=Build(
                 seconds=0.0,
                 build_s=time.perf_counter() - started,
-                details={"torch_tensorrt": module.__version__, "engines": parts, "shapes": str(options.shapes)},
+                engine_bytes=engine_bytes(compiled),
+                details={
+                    "torch_tensorrt": module.__version__,
+                    "engines": parts,
+                    "shapes": str(options.shapes),
+                    **({"activation": options.activation} if case.version == "v3" else {}),
+                    **layer_counts(compiled),
+                },
             ),
             effective=lambda mel: _effective(run, precision, mel, types, bool(options.float32)),
             takes=lambda shape: options.shapes.pick((shape[0], shape[2])) is not None,
@@ -165,6 +178,24 @@ def check_whole(compiled: torch.nn.Module) -> int:
     if outside or not names:
         raise WrongOutputError(f"torch-tensorrt left {', '.join(outside) or 'the whole graph'} to PyTorch.")
     return len(names)
+
+
+def engine_bytes(compiled: torch.nn.Module) -> int | None:
+    """Size of the serialised engines of a compiled module; None where they were not kept."""
+    plans = [getattr(part, "serialized_engine", None) or b"" for part in compiled.children()]
+    sizes = [len(plan) for plan in plans]
+    return sum(sizes) if sizes and all(sizes) else None
+
+
+def layer_counts(compiled: torch.nn.Module) -> dict[str, int]:
+    """How many layers TensorRT's inspector counts in the engines of a compiled module, if it can be asked."""
+    layers = 0
+    for part in compiled.children():
+        ask = getattr(part, "get_layer_info", None)
+        if ask is None:
+            return {}
+        layers += len(json.loads(ask())["Layers"])
+    return {"layers": layers}
 
 
 def graph_types(program: torch.export.ExportedProgram) -> str:

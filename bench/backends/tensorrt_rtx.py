@@ -3,10 +3,12 @@
 import torch
 
 from bench.backends.base import Backend, Request, Runner, register
+from bench.case import Case
 from bench.errors import UnsupportedError
 from bench.trt.library import import_library
 from bench.trt.native import prepare_native
 from bench.trt.options import NAMES
+from bench.trt.shapes import static_twin
 
 
 @register
@@ -27,6 +29,10 @@ class TensorRtRtx(Backend):
         if not hasattr(library.trt.ComputeCapability, f"SM{major}{minor}"):
             return f"TensorRT-RTX {library.version} does not run on compute capability {major}.{minor}."
         return None
+
+    def static_twin(self, case: Case) -> Case | None:
+        """The case with an engine for its shape alone."""
+        return static_twin(case)
 
     def prepare(self, request: Request) -> Runner:
         """Exports, builds or fetches, and loads an engine."""

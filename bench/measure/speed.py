@@ -7,7 +7,7 @@
     precision            watched in an untimed call
     warm up              until two calls agree
     memory               peak over two calls, nothing else loaded
-    prepare baselines    eager at the same precision, eager fp32
+    prepare baselines    eager at the same precision, eager fp32; for a range of shapes, the engine for this one
     rounds               case and baselines in turn, timed
     back to back         calls without waiting in between: throughput
 """
@@ -19,7 +19,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from bench.backends.base import find_backend
 from bench.case import Case
+from bench.errors import UnsupportedError
 from bench.measure.clock import Clock, clock_for
 from bench.measure.gpu import GpuMonitor
 from bench.measure.memory import MemoryMeter
@@ -82,12 +84,20 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
         precision = prepared.runner.effective(prepared.mel)
         calls, warmup_s = _warm_up(prepared, clock)
         memory = meter.weigh(prepared.call)
-    cases = _contenders(case)
-    runners = [prepared, *(prepare(other, settings) for other in cases[1:])]
-    for other, runner in zip(cases[1:], runners[1:], strict=True):
+    cases, runners, notes = [case], [prepared], {}
+    for other in _baselines(case):
+        try:
+            runner = prepare(other, settings)
+        except UnsupportedError as error:
+            if other.backend == "eager":
+                raise
+            notes["static"] = str(error)
+            continue
         stack.callback(runner.runner.close)
         with active(other, device):
             _warm_up(runner, clock)
+        cases.append(other)
+        runners.append(runner)
     contenders = [_contender(c, r, clock, device) for c, r in zip(cases, runners, strict=True)]
     samples, reason = sample(contenders, settings.stop, settings.seed, monitor.read)
     monitor.read()
@@ -96,17 +106,19 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
         throughput = _throughput(prepared, clock, samples[0], audio_s)
         check_waveform(prepared.call(), case, spec)
     speedups = {
-        other.precision: _speedup(other, samples[0], theirs, settings.seed)
-        for other, theirs in zip(cases, samples, strict=True)
-        if other.backend == "eager"
+        other: _speedup(other, samples[0], theirs, settings.seed) for other, theirs in zip(cases, samples, strict=True)
     }
+    same_precision, fp32 = (speedups[case.baseline(name)] for name in (case.precision, "fp32"))
+    build = replace(prepared.runner.build, details={**prepared.runner.build.details, **notes})
+    twin = find_backend(case.backend).static_twin(case)
     return {
         "timing": _timing(clock, samples[0], reason, first_ms, calls, warmup_s),
         "throughput": throughput,
-        "speedup_same_precision": speedups[case.precision],
-        "speedup_fp32": speedups["fp32"],
+        "speedup_same_precision": same_precision,
+        "speedup_fp32": fp32,
+        "speedup_static": speedups.get(twin) if twin else None,
         "memory": memory,
-        "build": _with_break_even(prepared.runner.build, speedups[case.precision], samples[0]),
+        "build": _with_break_even(build, same_precision, samples[0]),
         "precision": precision,
         "gpu_state": monitor.summary(),
     }
@@ -120,10 +132,11 @@ def _with_break_even(build: Build, speedup: Speedup, samples: Samples) -> Build:
     return replace(build, break_even_inferences=1000 * build.cost_s / gained_ms)
 
 
-def _contenders(case: Case) -> list[Case]:
-    """The case and its eager baselines, each once."""
-    wanted = [case, case.baseline(case.precision), case.baseline("fp32")]
-    return list(dict.fromkeys(wanted))
+def _baselines(case: Case) -> list[Case]:
+    """What runs in turn with the case: its eager baselines and its static twin, each once."""
+    twin = find_backend(case.backend).static_twin(case)
+    wanted = [case.baseline(case.precision), case.baseline("fp32"), *([twin] if twin else [])]
+    return [other for other in dict.fromkeys(wanted) if other != case]
 
 
 def _contender(case: Case, prepared: Prepared, clock: Clock, device: torch.device) -> Contender:
