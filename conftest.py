@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--versions", metavar="LIST", help="v3,v4")
     group.addoption("--backends", metavar="LIST", help="such as eager,torchscript,tensorrt")
-    group.addoption("--precisions", metavar="LIST", help="such as fp32,tf32,fp16,bf16,autocast")
+    group.addoption("--precisions", metavar="LIST", help="such as fp32,tf32,fp16,bf16,autocast,int8,fp8")
     group.addoption("--batches", metavar="LIST", help="such as 1,4")
     group.addoption("--frames", metavar="LIST", help="mel frames, such as 23,468 or t_ref,t_chunk")
     group.addoption("--device", metavar="DEVICE", help="cpu or cuda:N (default: the first GPU, else cpu)")
@@ -272,6 +272,7 @@ def conclude_quality(settings: Any, request: pytest.FixtureRequest) -> Callable[
 
 def _headline(record: Any) -> dict[str, Any]:
     """What pytest-benchmark's JSON says of a case beside its durations; the record says more."""
+    same = record.speedup_same_precision
     return {
         "id": record.id,
         "run_id": record.run_id,
@@ -280,7 +281,7 @@ def _headline(record: Any) -> dict[str, Any]:
         "stop_reason": record.timing.stop_reason,
         "audio_s_per_s": record.throughput.audio_s_per_s,
         "real_time_factor": record.throughput.real_time_factor,
-        "speedup_same_precision": record.speedup_same_precision.ratio,
+        "speedup_same_precision": same.ratio if same else None,
         "speedup_fp32": record.speedup_fp32.ratio,
         "compute": record.precision.compute,
     }

@@ -10,6 +10,7 @@ from bench.backends.base import backends
 from bench.device import find_device
 from bench.environment import distribution_version, tensorrt_version
 from bench.measure.gpu import ask
+from bench.trt.library import import_library
 
 FIT, NOT_FIT = 0, 1
 
@@ -32,6 +33,16 @@ RELEASES = (
     Release("2.14", "2.14.0", (11, 1), (11, 2)),
 )
 OLDEST_NATIVE = (8, 6)
+# Optional distributions and the extra that brings them.
+EXTRAS = {
+    "onnx": "onnx",
+    "onnxscript": "onnx",
+    "onnxruntime": "onnx",
+    "pesq": "perceptual",
+    "pystoi": "perceptual",
+    "visqol-python": "perceptual",
+    "nvidia-modelopt": "quantise",
+}
 INSTALL_GPU = "pip install -r requirements/gpu.txt"
 
 
@@ -48,6 +59,7 @@ class Facts:
         torch_tensorrt: Installed version or None.
         torch_tensorrt_rtx: Installed version of the twin for RTX cards or None.
         tensorrt: Version of the TensorRT library as imported, or None.
+        tensorrt_rtx: Version of TensorRT-RTX as imported, or None.
         optional: Versions of optional distributions, None where absent.
         backends: Reason why a backend cannot run here, None where it can.
     """
@@ -60,6 +72,7 @@ class Facts:
     torch_tensorrt: str | None
     torch_tensorrt_rtx: str | None
     tensorrt: str | None
+    tensorrt_rtx: str | None
     optional: dict[str, str | None]
     backends: dict[str, str | None]
 
@@ -110,6 +123,7 @@ def diagnose() -> Diagnosis:
 def gather() -> Facts:
     """Reads the facts off this machine."""
     device = find_device(None)
+    rtx, _ = import_library("tensorrt_rtx")
     cuda_version = None
     try:
         pynvml.nvmlInit()
@@ -127,10 +141,8 @@ def gather() -> Facts:
         torch_tensorrt=distribution_version("torch-tensorrt"),
         torch_tensorrt_rtx=distribution_version("torch-tensorrt-rtx"),
         tensorrt=tensorrt_version(),
-        optional={
-            name: distribution_version(name)
-            for name in ("onnx", "onnxscript", "onnxruntime", "pesq", "pystoi", "visqol-python")
-        },
+        tensorrt_rtx=rtx.version if rtx else None,
+        optional={name: distribution_version(name) for name in EXTRAS},
         backends={name: backend.unavailable_reason(device) for name, backend in backends().items()},
     )
 
@@ -140,10 +152,13 @@ def judge(facts: Facts) -> list[Finding]:
     findings = [Finding("ok", f"Python {platform.python_version()}, torch {facts.torch}")]
     findings += _gpu(facts)
     findings += _tensorrt(facts)
+    if facts.tensorrt_rtx is None:
+        findings.append(Finding("note", "TensorRT-RTX is not installed (for RTX cards)", 'pip install -e ".[rtx]"'))
+    else:
+        findings.append(Finding("ok", f"TensorRT-RTX {facts.tensorrt_rtx}"))
     for name, found in facts.optional.items():
         if found is None:
-            extra = "perceptual" if name in ("pesq", "pystoi", "visqol-python") else "onnx"
-            findings.append(Finding("note", f"{name} is not installed", f'pip install -e ".[{extra}]"'))
+            findings.append(Finding("note", f"{name} is not installed", f'pip install -e ".[{EXTRAS[name]}]"'))
         else:
             findings.append(Finding("ok", f"{name} {found}"))
     for name, reason in facts.backends.items():

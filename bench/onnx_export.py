@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UnsupportedError
+from bench.mels import default_speech, log_mel
+from bench.vocoders import Vocoder
 from bench.vocoders.mixed import lower
 from bench.vocoders.polyphase import DEFAULT_FORM, polyphase
+from bench.vocoders.quantised import quantise
 
 LEGACY_OPSET = 17
 OPSET = 20
@@ -45,7 +48,7 @@ def engine_form(vocoder: nn.Module, mel: Tensor, float32: str = "", activation: 
 
 
 def export_onnx(
-    vocoder: nn.Module,
+    vocoder: Vocoder,
     mel: Tensor,
     file: Path,
     opset: int,
@@ -53,6 +56,7 @@ def export_onnx(
     dynamic: bool = False,
     float32: str = "",
     activation: str = DEFAULT_FORM,
+    quantised: str = "",
 ) -> None:
     """Writes ``vocoder`` as ONNX with input ``mel`` and output ``audio``, in the form for engines.
 
@@ -64,6 +68,7 @@ def export_onnx(
         dynamic: Whether batch (up to 64) and frames (2 to 16384) stay open.
         float32: Layers to keep in float32; see :func:`bench.vocoders.mixed.lower`.
         activation: The alias-free activation's form; see :data:`bench.vocoders.polyphase.FORMS`.
+        quantised: ``"int8"`` or ``"fp8"`` for convolutions of eight bits, with scales from the project's own clip.
 
     Raises:
         UnsupportedError: the opset needs a package that is not installed.
@@ -71,14 +76,19 @@ def export_onnx(
     """
     if opset > LEGACY_OPSET and find_spec("onnxscript") is None:
         raise UnsupportedError("exporting needs onnxscript: pip install -e '.[onnx]'.")
-    model = engine_form(vocoder, mel, float32, activation)
+    if quantised:
+        model = _quantised_form(vocoder, mel, quantised, activation)
+    else:
+        model = engine_form(vocoder, mel, float32, activation)
     options: dict[str, Any] = {"dynamo": False}
-    if opset > LEGACY_OPSET:
+    # Model Optimizer speaks to the older exporter.
+    newer = opset > LEGACY_OPSET and not quantised
+    if newer:
         options = {"dynamo": True, "external_data": False, "verbose": False}
     if dynamic:
         batch, frames = _TRACED
         mel = mel.new_zeros(batch, mel.shape[1], frames)
-        options |= _open(opset)
+        options |= _open(newer)
     with torch.no_grad(), warnings.catch_warnings():
         # The exporters warn of their own future and of tracing constants.
         warnings.simplefilter("ignore")
@@ -91,12 +101,18 @@ def export_onnx(
             opset_version=opset,
             **options,
         )
-    if opset <= LEGACY_OPSET and find_spec("onnx") is not None:
+    if not newer and find_spec("onnx") is not None:
         _name_weights_directly(file)
 
 
-def _open(opset: int) -> dict[str, Any]:
-    if opset <= LEGACY_OPSET:
+def _quantised_form(vocoder: Vocoder, mel: Tensor, kind: str, activation: str) -> nn.Module:
+    model = polyphase(vocoder, activation).to(mel.device)
+    speech = log_mel(default_speech(), vocoder.spec).to(mel.device)
+    return quantise(model, kind, speech, half=mel.dtype is torch.float16).to(mel.dtype)
+
+
+def _open(newer: bool) -> dict[str, Any]:
+    if not newer:
         return {"dynamic_axes": {"mel": {0: "batch", 2: "frames"}, "audio": {0: "batch", 2: "samples"}}}
     batch = torch.export.Dim("batch", min=1, max=MOST_BATCH)
     frames = torch.export.Dim("frames", min=FEWEST_FRAMES, max=MOST_FRAMES)

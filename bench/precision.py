@@ -2,6 +2,7 @@
 
 ``fp32`` switches TF32 off everywhere, which PyTorch does not do by itself: its convolutions use TF32 on
 every NVIDIA GPU since Ampere. ``autocast`` keeps float32 weights and lets PyTorch choose per operation.
+``int8`` and ``fp8`` are float16 around convolutions of eight bits; they exist in engines only.
 """
 
 import json
@@ -33,12 +34,14 @@ class Precision:
         dtype: Of weights, input and output.
         tf32: Whether float32 convolutions and products may round their factors to TF32 (10-bit mantissa).
         autocast: Whether PyTorch chooses the data type of every operation.
+        quantised: Data type of the convolutions' factors where it is none of PyTorch's arithmetic; else empty.
     """
 
     name: str
     dtype: torch.dtype
     tf32: bool = False
     autocast: bool = False
+    quantised: str = ""
 
     @property
     def compute(self) -> torch.dtype | None:
@@ -54,6 +57,8 @@ PRECISIONS = {
         Precision("fp16", torch.float16),
         Precision("bf16", torch.bfloat16),
         Precision("autocast", torch.float32, autocast=True),
+        Precision("int8", torch.float16, quantised="int8"),
+        Precision("fp8", torch.float16, quantised="float8"),
     )
 }
 
@@ -75,6 +80,8 @@ def unsupported_reason(precision: Precision, device: torch.device) -> str | None
         major, minor = torch.cuda.get_device_capability(device)
         if major < 8 and (precision.tf32 or precision.dtype is torch.bfloat16):
             return f"{precision.name} needs compute capability 8.0, this GPU has {major}.{minor}."
+        if precision.quantised == "float8" and (major, minor) < (8, 9):
+            return f"fp8 needs compute capability 8.9, this GPU has {major}.{minor}."
     elif precision.tf32:
         return "tf32 exists on NVIDIA GPUs only."
     return None

@@ -181,7 +181,7 @@ class Build:
         load_s: From the engine on disk, or in memory just after the build, to a callable on the device.
         from_cache: Whether the engine came from the cache; None where nothing is kept.
         break_even_inferences: Inferences after which the build has paid for itself against eager at the same
-            precision; None when it never does.
+            precision (fp32 where eager has not got it); None when it never does.
     """
 
     seconds: float

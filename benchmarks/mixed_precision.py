@@ -1,11 +1,13 @@
 """Which layers of a vocoder put the noise into its lower precision, and what keeping them in float32 gains.
 
-    python benchmarks/mixed_precision.py [--version v3] [--precision fp16] [--frames 468] [--device cuda:0]
+    python benchmarks/mixed_precision.py [--version v3] [--precision fp16|bf16|int8|fp8] [--frames 468]
 
 Only some layers are lowered at a time, the others stay in float32: a group of layers that adds little is left
 whole, a group that adds much is halved and looked at again, down to single layers. Then the worst ones are kept in
 float32 one after the other, and the sound of each step is judged as the suite judges a backend. Runs in PyTorch,
 where float16 products are added up in float32 as in TensorRT; give ``--weights`` for weights of your own.
+
+For int8 and fp8, which PyTorch only simulates, it shows instead what leaving layers alone is worth.
 """
 
 import argparse
@@ -15,7 +17,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -25,10 +29,13 @@ from bench.mels import default_speech, log_mel, speech_mels
 from bench.precision import find_precision, flags
 from bench.quality.fidelity import compare_items, worst
 from bench.quality.verdict import judge
-from bench.vocoders import SPECS, load_vocoder
+from bench.vocoders import SPECS, Vocoder, load_vocoder
 from bench.vocoders.mixed import Float32, layers, lower
 from bench.vocoders.polyphase import polyphase
+from bench.vocoders.quantised import KEPT, quantise
 
+Waves = NDArray[np.float32]
+HEAD = "{:<52}" + f"{'layers':>7}{'SNR dB':>8}{'LSD dB':>8}  verdict"
 NEGLIGIBLE = 0.02  # of the noise of all layers
 SHOWN = 12
 
@@ -96,7 +103,7 @@ def main() -> int:
     """Prints the worst layers, then what keeping them is worth."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", choices=list(SPECS), default="v3")
-    parser.add_argument("--precision", choices=["fp16", "bf16"], default="fp16")
+    parser.add_argument("--precision", choices=["fp16", "bf16", "int8", "fp8"], default="fp16")
     parser.add_argument("--frames", type=int)
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--weights")
@@ -109,7 +116,11 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     frames = arguments.frames or spec.t_ref
-    mel = speech_mels(log_mel(default_speech(), spec), 1, frames).to(arguments.device)
+    speech = log_mel(default_speech(), spec).to(arguments.device)
+    mel = speech_mels(speech, 1, frames)
+    if precision.quantised:
+        eight_bits(vocoder, precision.name, speech, mel)
+        return 0
     with flags(find_precision("fp32")):
         bench = Bench(vocoder, mel, precision.dtype)
         everything = bench.noise(bench.names)
@@ -123,7 +134,7 @@ def main() -> int:
             print(f"and {rest} more that were told apart")
     with flags(precision):
         truth = bench.truth.flatten(1).cpu().numpy()
-        print(f"\n{'kept in float32':<52}{'layers':>7}{'SNR dB':>8}{'LSD dB':>8}  verdict")
+        print(f"\n{HEAD.format('kept in float32')}")
         kinds = {"nothing": [], "activations": _of(bench, "act"), "convolutions": _of(bench, "")}
         worst_first = {f"the worst {count}": list(blamed)[:count] for count in (1, 2, 4, 8, 16) if count <= len(blamed)}
         stages = {"last layers": _of(bench, "post")}
@@ -133,10 +144,43 @@ def main() -> int:
             with torch.inference_mode():
                 wave = model(mel.to(precision.dtype)).float().flatten(1).cpu().numpy()
             count = sum(isinstance(module, Float32) for module in model.modules())
-            fidelity = worst(compare_items(truth, wave, spec.sample_rate))
-            verdict = judge(fidelity, precision.name)
-            print(f"{title:<52}{count:>7}{fidelity.snr_db or 0:>8.1f}{fidelity.lsd_db or 0:>8.2f}  {verdict.tier}")
+            print(line(title, count, truth, wave, spec.sample_rate, precision.name))
     return 0
+
+
+def line(title: str, count: int, truth: Waves, wave: Waves, sample_rate: int, tier: str) -> str:
+    """A row of the table of what was kept."""
+    fidelity = worst(compare_items(truth, wave, sample_rate))
+    verdict = judge(fidelity, tier)
+    figures = f"{count:>7}{fidelity.snr_db or 0:>8.1f}{fidelity.lsd_db or 0:>8.2f}"
+    return f"{title:<52}{figures}  {verdict.tier}{f' ({verdict.decided_by})' if verdict.decided_by else ''}"
+
+
+def eight_bits(vocoder: Vocoder, kind: str, speech: Tensor, mel: Tensor) -> None:
+    """Prints what leaving layers out of int8 or fp8 is worth, from none to the last blocks too."""
+    with flags(find_precision("fp32")), torch.inference_mode():
+        truth = vocoder.to(mel.device)(mel).flatten(1).cpu().numpy()
+    form = polyphase(vocoder).to(mel.device)
+    blocks = {int(name.split(".")[1]) for name in layers(form) if name.startswith("resblocks.")}
+    last = tuple(f"resblocks.{number}" for number in sorted(blocks)[-3:])
+    kinds = {
+        "nothing": (),
+        "where rates change": ("ups",),
+        "and the last": ("ups", "conv_post"),
+        "and the first (the suite's choice)": KEPT,
+        "and the last three blocks": (*KEPT, *last),
+    }
+    print(f"{vocoder.spec.version} {kind}, {mel.shape[-1]} frames, simulated")
+    print(f"\n{HEAD.format('left alone')}")
+    for title, kept in kinds.items():
+        model = quantise(copy.deepcopy(form), kind, speech, half=False, kept=kept)
+        with torch.inference_mode():
+            wave = model(mel).flatten(1).cpu().numpy()
+        count = sum(name.startswith(kept) for name in layers(form)) if kept else 0
+        print(line(title, count, truth, wave, vocoder.spec.sample_rate, kind), flush=True)
+    with torch.inference_mode():
+        half = lower(copy.deepcopy(form), torch.float16)(mel.half()).float().flatten(1).cpu().numpy()
+    print(line("for comparison: fp16", 0, truth, half, vocoder.spec.sample_rate, "fp16"))
 
 
 def _of(bench: Bench, kind: str) -> list[str]:

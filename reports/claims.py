@@ -109,13 +109,15 @@ def check_promises(run: Run) -> list[Check]:
     )
 
 
-def _baselines(precision: str) -> list[str]:
-    return ["fp32"] if precision == "fp32" else ["fp32", precision]
+def _baselines(record: Record) -> list[str]:
+    """Precisions of eager to compare with; it has none of eight bits."""
+    precision = record.case.precision
+    return ["fp32"] if precision == "fp32" or record.speedup_same_precision is None else ["fp32", precision]
 
 
 def _of_configuration(group: Group, name: str, record: Record) -> Iterable[Check]:
     mine = [row for row in group.rows if row.configuration == name]
-    for precision in _baselines(record.case.precision):
+    for precision in _baselines(record):
         pair = _pair(group, mine, precision)
         for promise in settings()["promise"]:
             measured: Measured | str

@@ -17,6 +17,7 @@ FIT = Facts(
     torch_tensorrt="2.14.0",
     torch_tensorrt_rtx=None,
     tensorrt="11.1.0.106",
+    tensorrt_rtx="1.7.1.116",
     optional={"onnx": "1.23.2", "pesq": "0.0.4"},
     backends={"eager": None, "tensorrt": None},
 )
@@ -93,6 +94,8 @@ def test_what_does_not_fit(changes: dict[str, object], text: str, remedy: str) -
     [
         ({"torch_tensorrt": None}, "torch-tensorrt is not installed", "pip install torch-tensorrt==2.14.0"),
         ({"tensorrt": None}, "TensorRT library cannot be imported", "pip install 'tensorrt-cu13>=11.1,<11.2'"),
+        ({"tensorrt_rtx": None}, "TensorRT-RTX is not installed", 'pip install -e ".[rtx]"'),
+        ({"optional": {"nvidia-modelopt": None}}, "nvidia-modelopt is not installed", 'pip install -e ".[quantise]"'),
         ({"optional": {"pesq": None}}, "pesq is not installed", 'pip install -e ".[perceptual]"'),
         ({"optional": {"onnx": None}}, "onnx is not installed", 'pip install -e ".[onnx]"'),
         (

@@ -144,12 +144,12 @@ def test_engines_report_for_themselves() -> None:
 
 
 def test_what_a_device_cannot_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TF32 off NVIDIA GPUs, and TF32 or bfloat16 before Ampere, are refused in one sentence."""
+    """TF32 off NVIDIA GPUs, TF32 or bfloat16 before Ampere, and fp8 before Ada, are refused in one sentence."""
     assert unsupported_reason(PRECISIONS["tf32"], CPU) == "tf32 exists on NVIDIA GPUs only."
     assert [name for name in PRECISIONS if unsupported_reason(PRECISIONS[name], CPU)] == ["tf32"]
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
     refused = [name for name in PRECISIONS if unsupported_reason(PRECISIONS[name], torch.device("cuda:0"))]
-    assert refused == ["tf32", "bf16"]
+    assert refused == ["tf32", "bf16", "fp8"]
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     assert not any(unsupported_reason(precision, torch.device("cuda:0")) for precision in PRECISIONS.values())
 

@@ -38,6 +38,7 @@ def whole_record() -> Record:
         record,
         case=CASE,
         precision=EffectivePrecision("float16", "float16", "float16", False, True, False, "float16", "a probe"),
+        speedup_static=record.speedup_fp32,
         gpu_state=GpuState(1980, 1700, 2619, 60, 500.5, ("power_cap",), 3),
         fidelity={"snr_db": 71.5, "items": [1, None]},
         files={"test": "wav/test.wav"},

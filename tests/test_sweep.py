@@ -71,7 +71,7 @@ def test_unknown_options(text: str) -> None:
     [
         ("versions", "v5", "unknown version 'v5'; choose from v3, v4"),
         ("backends", "onnx", "unknown backend 'onnx'; choose from eager, "),
-        ("precisions", "fp8", "unknown precision 'fp8'; choose from fp32, "),
+        ("precisions", "fp4", "unknown precision 'fp4'; choose from fp32, "),
         ("frames", "0", "frames are whole numbers from 1, not '0'"),
         ("frames", "-9", "frames are whole numbers from 1, not '-9'"),
         ("frames", "1.5", "frames are whole numbers from 1, not '1.5'"),

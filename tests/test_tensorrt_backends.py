@@ -259,6 +259,7 @@ class BuilderFlag(IntEnum):
     """Bits of a builder configuration."""
 
     FP16 = 0
+    INT8 = 2
     OBEY_PRECISION_CONSTRAINTS = 3
     TF32 = 7
 
@@ -569,6 +570,10 @@ def test_what_tensorrt_cannot_do_is_unsupported(install: Callable[[str], TensorR
         install("10.15.1").prepare("autocast")
     with pytest.raises(UnsupportedError, match=r"TensorRT 8\.6\.1 has no bfloat16"):
         install("8.6.1").prepare("bf16")
+    with pytest.raises(UnsupportedError, match=r"TensorRT 8\.6\.1 has no fp8 in graphs"):
+        install("8.6.1").prepare("fp8")
+    with pytest.raises(UnsupportedError, match="option float32 is for fp16 and bf16"):
+        install("10.15.1").prepare("int8", float32="conv_post")
     trt = install("10.15.1")
     trt.parsed = False
     with pytest.raises(UnsupportedError, match="cannot read the graph: In node 3"):
@@ -588,6 +593,25 @@ def test_an_engine_that_is_not_what_was_asked_is_refused(install: Callable[[str]
     trt = install("10.15.1")
     with pytest.raises(WrongOutputError, match=r"mel is torch\.float32 instead of torch\.float16"):
         trt.prepare("fp16")
+
+
+@pytest.mark.parametrize(("version", "flags"), [("8.6.1", {"FP16", "INT8", "TF32"}), ("10.15.1", set())])
+def test_eight_bits_are_flags_where_typing_is_weak(
+    install: Callable[[str], TensorRtStandIn], version: str, flags: set[str]
+) -> None:
+    """8.6 is told that it may use int8 and float16; a strongly typed network finds them in its graph."""
+    pytest.importorskip("modelopt", reason="nvidia-modelopt is not installed: pip install -e '.[quantise]'")
+    trt = install(version)
+    trt.tensor_type = "HALF"
+    trt.layers = [layer("CaskConvolution", "Thirty-two wide channel vectorized row major Int8 format")] * 2
+    trt.layers += [layer("CaskConvolution", HALF)]
+    runner = trt.prepare("int8")
+    assert trt.config.flags == flags
+    effective = runner.effective(torch.randn(1, 100, FRAMES).half())
+    assert (effective.weights, effective.compute, effective.output) == ("int8", "int8 (2), float16 (1)", "float16")
+    trt.layers = trt.layers[2:]
+    with pytest.raises(WrongOutputError, match="labelled int8, but its convolutions ran in float16"):
+        trt.prepare("int8").effective(torch.randn(1, 100, FRAMES).half())
 
 
 HALF, FULL = "Channel major FP16 format where C % 8 == 0", "Row major linear FP32 format"
@@ -644,11 +668,14 @@ def test_convolution_types_counts_convolutions_only() -> None:
         layer("CaskDeconvolution", "Row major linear FP16 format"),
         layer("CaskConvolution", "Row major linear BFloat16 format"),
         layer("Deconvolution", "Float"),
+        layer("Convolution", "Int8"),
+        layer("Convolution", "FP8E4M3"),
+        layer("Convolution", "Float8"),
         layer("Reformat", "Half"),
         "a layer's name",
         {"Name": "no type"},
     ]
-    assert convolution_types(layers) == {"float16": 2, "bfloat16": 1, "float32": 1}
+    assert convolution_types(layers) == {"float16": 2, "bfloat16": 1, "float32": 1, "int8": 1, "float8": 2}
 
 
 # --- shapes, limits, caches -------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ def place(request: Request) -> Vocoder:
         UnsupportedError: PyTorch cannot compute so on this device.
     """
     reason = unsupported_reason(request.precision, request.device)
+    if request.precision.quantised:
+        reason = f"{request.precision.name} convolutions exist in engines only; PyTorch would compute in float16."
     if reason is not None:
         raise UnsupportedError(reason)
     return copy.deepcopy(request.vocoder).to(request.device, request.precision.dtype)

@@ -75,6 +75,8 @@ class TorchTensorRt(Backend):
         reason = unsupported_reason(precision, request.device) or ""
         if reason:
             raise UnsupportedError(reason)
+        if precision.quantised:
+            raise UnsupportedError(f"{precision.name} runs through ONNX: take tensorrt-onnx or tensorrt-rtx.")
         if precision.autocast:
             raise UnsupportedError("TensorRT has no autocast; fp16 and bf16 are its lower precisions.")
         started = time.perf_counter()

@@ -34,6 +34,7 @@ from bench.measure.statistics import (
     percentile,
     ratio_interval,
 )
+from bench.precision import find_precision
 from bench.record import Build, Record, Speedup, Throughput, Timing
 from bench.settings import Settings
 from bench.workload import Prepared, active, check_waveform, load, outcome, prepare
@@ -108,7 +109,7 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
     speedups = {
         other: _speedup(other, samples[0], theirs, settings.seed) for other, theirs in zip(cases, samples, strict=True)
     }
-    same_precision, fp32 = (speedups[case.baseline(name)] for name in (case.precision, "fp32"))
+    fp32, same_precision = speedups[case.baseline("fp32")], speedups.get(case.baseline(case.precision))
     build = replace(prepared.runner.build, details={**prepared.runner.build.details, **notes})
     twin = find_backend(case.backend).static_twin(case)
     return {
@@ -118,7 +119,7 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
         "speedup_fp32": fp32,
         "speedup_static": speedups.get(twin) if twin else None,
         "memory": memory,
-        "build": _with_break_even(build, same_precision, samples[0]),
+        "build": _with_break_even(build, same_precision or fp32, samples[0]),
         "precision": precision,
         "gpu_state": monitor.summary(),
     }
@@ -135,7 +136,9 @@ def _with_break_even(build: Build, speedup: Speedup, samples: Samples) -> Build:
 def _baselines(case: Case) -> list[Case]:
     """What runs in turn with the case: its eager baselines and its static twin, each once."""
     twin = find_backend(case.backend).static_twin(case)
-    wanted = [case.baseline(case.precision), case.baseline("fp32"), *([twin] if twin else [])]
+    # PyTorch computes nothing in eight bits, so there is no eager of that precision.
+    same = [] if find_precision(case.precision).quantised else [case.baseline(case.precision)]
+    wanted = [*same, case.baseline("fp32"), *([twin] if twin else [])]
     return [other for other in dict.fromkeys(wanted) if other != case]
 
 

@@ -89,6 +89,8 @@ def _set_types(library: Library, config: Any, network: Any, precision: Precision
     if library.strongly_typed or precision.dtype is not torch.float16:
         return
     config.set_flag(trt.BuilderFlag.FP16)
+    if precision.quantised:
+        config.set_flag(trt.BuilderFlag.INT8)
     for tensor in (network.get_input(0), network.get_output(0)):
         tensor.dtype = trt.float16
 

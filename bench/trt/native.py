@@ -14,8 +14,10 @@ from torch import Tensor
 
 from bench.backends.base import Request, Runner
 from bench.engines import CachedEngine, EngineStore
+from bench.environment import distribution_version
 from bench.errors import UnsupportedError, WrongOutputError
 from bench.measure.gpu import ask
+from bench.mels import audio_identity, default_speech
 from bench.onnx_export import export_onnx, opset_for
 from bench.precision import Precision, report_engine, unsupported_reason
 from bench.record import Build, EffectivePrecision
@@ -32,11 +34,19 @@ _SOURCES = (
     "vocoders/hifigan.py",
     "vocoders/mixed.py",
     "vocoders/polyphase.py",
+    "vocoders/quantised.py",
 )
 
 # Layer types of the inspector that hold the arithmetic, and how it writes data types.
 _CONVOLUTIONS = ("convolution", "deconvolution", "caskconvolution", "caskdeconvolution")
-_FORMATS = {"float16": ("half", "fp16"), "bfloat16": ("bfloat16", "bf16"), "float32": ("float", "fp32")}
+# Looked at in this order: "float8" and "bfloat16" hold the word that stands for float32.
+_FORMATS = {
+    "int8": ("int8",),
+    "float8": ("fp8", "float8", "e4m3"),
+    "bfloat16": ("bfloat16", "bf16"),
+    "float16": ("half", "fp16"),
+    "float32": ("float", "fp32"),
+}
 
 
 def prepare_native(library: Library, request: Request) -> Runner:
@@ -95,8 +105,10 @@ def _check(library: Library, request: Request, options: Options) -> None:
         raise UnsupportedError(f"{library.name} {library.version} has no bfloat16 for every layer; TensorRT 10.0 has.")
     if options.float32 and not library.strongly_typed:
         raise UnsupportedError(f"{library.name} {library.version} is weakly typed and cannot keep layers in float32.")
-    if options.float32 and precision.dtype is torch.float32:
-        raise UnsupportedError("option float32 is for fp16 and bf16; everything is float32 here.")
+    if options.float32 and (precision.dtype is torch.float32 or precision.quantised):
+        raise UnsupportedError("option float32 is for fp16 and bf16.")
+    if precision.quantised == "float8" and not library.strongly_typed:
+        raise UnsupportedError(f"{library.name} {library.version} has no fp8 in graphs; TensorRT 10.0 has.")
     if options.shapes.pick((case.batch, case.frames)) is None:
         raise UnsupportedError(
             f"batch {case.batch} with {case.frames} frames is outside the engine's profile (smallest_best_largest "
@@ -121,9 +133,17 @@ def engine_key(library: Library, request: Request, options: Options) -> dict[str
         "graph": graph_digest(),
         "torch": torch.__version__,
         **given,
+        **_calibration(request.precision),
         "activation": options.activation,
         **timing_identity(library, request.device),
     }
+
+
+def _calibration(precision: Precision) -> dict[str, str]:
+    """What the scales of a quantised graph come from."""
+    if not precision.quantised:
+        return {}
+    return {"scales": f"{audio_identity(default_speech())}, modelopt {distribution_version('nvidia-modelopt')}"}
 
 
 def timing_identity(library: Library, device: torch.device) -> dict[str, str]:
@@ -205,6 +225,7 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
             dynamic=options.shapes.dynamic,
             float32=options.float32,
             activation=options.activation,
+            quantised=precision.name if precision.quantised else "",
         )
         exported = time.perf_counter()
         plan = build_engine(library, file, precision, request.mel.shape[1], options, timing, keep)
@@ -219,7 +240,7 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
 def _effective(engine: Engine, precision: Precision, mel: Tensor) -> EffectivePrecision:
     output = engine(mel).dtype
     found = convolution_types(engine.layers())
-    wanted = str(precision.dtype).removeprefix("torch.")
+    wanted = precision.quantised or str(precision.dtype).removeprefix("torch.")
     if wanted not in found:
         raise WrongOutputError(
             f"labelled {precision.name}, but its convolutions ran in {', '.join(found) or 'nothing'}."
@@ -247,7 +268,7 @@ def convolution_types(layers: list[Any]) -> dict[str, int]:
         if not isinstance(layer, dict) or layer.get("LayerType", "").lower() not in _CONVOLUTIONS:
             continue
         text = str(layer["Inputs"][0].get("Format/Datatype", "")).lower()
-        for name, spellings in sorted(_FORMATS.items()):
+        for name, spellings in _FORMATS.items():
             if any(spelling in text for spelling in spellings):
                 counts[name] = counts.get(name, 0) + 1
                 break
