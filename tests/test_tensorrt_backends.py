@@ -24,6 +24,7 @@ from bench.backends.tensorrt import (
     layer_counts,
 )
 from bench.backends.tensorrt_onnx import TensorRtOnnx
+from bench.backends.tensorrt_rtx import TensorRtRtx
 from bench.case import Case
 from bench.engines import EngineStore
 from bench.errors import InputError, UnsupportedError, WrongOutputError
@@ -643,7 +644,7 @@ def test_the_inspector_says_what_ran(
 @pytest.mark.parametrize(
     ("precision", "texts", "message"),
     [
-        ("fp16", [FULL], "labelled fp16, but its convolutions ran in float32."),
+        ("fp16", [FULL], "labelled fp16, but its convolutions ran in float32 (1)."),
         ("fp32", [FULL, HALF], "labelled fp32, but convolutions ran in float"),
         ("fp32", [], "labelled fp32, but its convolutions ran in nothing."),
     ],
@@ -659,6 +660,25 @@ def test_another_precision_inside_the_engine_is_refused(
     with pytest.raises(WrongOutputError) as caught:
         runner.effective(torch.randn(1, 100, FRAMES).to(runner.dtype))
     assert str(caught.value).startswith(message)
+
+
+def test_rtx_may_keep_its_kernels_to_itself(
+    install: Callable[[str], TensorRtStandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine of TensorRT-RTX that shows no convolution stands by its strongly typed graph; one that does is read."""
+    rtx = install("11.0.0")
+    rtx.__name__ = "tensorrt_rtx"
+    rtx.tensor_type = "HALF"
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx)
+    rtx.layers = ["a layer's name"]
+    runner = TensorRtRtx().prepare(request("tensorrt-rtx", "fp16"))
+    assert rtx.config.timing == b""
+    effective = runner.effective(torch.randn(1, 100, FRAMES).half())
+    assert effective.compute == "float16"
+    assert "strongly typed" in effective.evidence
+    rtx.layers = [layer("Convolution", FULL)]
+    with pytest.raises(WrongOutputError, match="labelled fp16, but its convolutions ran in float32"):
+        TensorRtRtx().prepare(request("tensorrt-rtx", "fp16")).effective(torch.randn(1, 100, FRAMES).half())
 
 
 def test_convolution_types_counts_convolutions_only() -> None:

