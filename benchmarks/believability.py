@@ -70,6 +70,7 @@ class Plan:
 
     cases: int
     rng: np.random.Generator
+    dwell: tuple[float, float] = (2, 5)  # rounds that a case spends in a mode at a time, from and to
     medians_ms: Array = field(init=False)
     gaps: Array = field(init=False)
 
@@ -77,7 +78,7 @@ class Plan:
         self.medians_ms = np.exp(self.rng.uniform(0, 6, self.cases))
         self.gaps = self.rng.uniform(0.03, 0.08, self.cases)
         self.shares = self.rng.uniform(0.1, 0.6, self.cases)
-        self.dwells = self.rng.uniform(2, 5, self.cases)  # rounds spent in a mode at a time
+        self.dwells = self.rng.uniform(*self.dwell, self.cases)
         self.rank = self.rng.permutation(self.cases) / self.cases
 
     def night(self, number: int, noise: Noise, slowed: Sequence[int] = (), factor: float = 1.0) -> list[Record]:
@@ -270,8 +271,9 @@ def main() -> int:
     parser.add_argument("--nights", type=int, default=100)
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dwell", type=float, nargs=2, default=(2, 5), help="rounds that a mode lasts, from and to")
     arguments = parser.parse_args()
-    plan = Plan(arguments.cases, np.random.default_rng(arguments.seed))
+    plan = Plan(arguments.cases, np.random.default_rng(arguments.seed), tuple(arguments.dwell))
     nights, few = arguments.nights, max(arguments.nights // 5, 1)
     show = sys.stderr.isatty()
 

@@ -75,7 +75,8 @@ def sweep(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", "suites/test_speed.py", "--benchmark-only", "--threads=1", *arguments],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # Benchmarks refuse to run where tests are spread over processes; this one stands alone.
+        env={name: value for name, value in os.environ.items() if "XDIST" not in name} | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
