@@ -113,7 +113,7 @@ def _read_sweep(config: pytest.Config) -> tuple[list[Any], Any]:
     from bench.run_id import new_run_id
     from bench.settings import Settings
     from bench.sweep import AXES, load_profile
-    from bench.workload import load, speech
+    from bench.workload import engine_store, load, speech
 
     option = config.option
     device = find_device(option.device)
@@ -137,6 +137,7 @@ def _read_sweep(config: pytest.Config) -> tuple[list[Any], Any]:
     if option.benchmark_disable:
         settings = replace(settings, stop=replace(settings.stop, min_rounds=1, max_rounds=1))
     torch.set_num_threads(threads)
+    engine_store(option.engines)
     for version in dict.fromkeys(case.version for case in cases):
         vocoder, _ = load(version, settings.weights, settings.seed)
         speech(settings.audio, vocoder.spec)

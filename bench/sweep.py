@@ -45,7 +45,7 @@ class Profile:
             narrowed: Values that take an axis's place in every grid, as text from the command line.
 
         Raises:
-            InputError: a value names nothing, or a batch or length is not positive.
+            InputError: a value names nothing, a batch or length is not positive, or a backend has no such option.
         """
         found: dict[Case, None] = {}
         for grid in self.grids:
@@ -58,7 +58,9 @@ class Profile:
                 shape = (_positive("batches", batch), _frames(version, frames))
                 for text in names:
                     backend, options = parse_backend(text)
-                    found[Case(version, backend, precision, *shape, options)] = None
+                    case = Case(version, backend, precision, *shape, options)
+                    find_backend(backend).check(case)
+                    found[case] = None
         return list(found)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from bench import environment
 from bench.backends.base import Request, Runner, find_backend
 from bench.case import Case
-from bench.engines import default_store
+from bench.engines import EngineStore, default_store
 from bench.errors import InputError, UnsupportedError, WrongOutputError
 from bench.mels import audio_identity, default_speech, log_mel, speech_mels
 from bench.precision import find_precision, flags
@@ -48,6 +48,18 @@ def speech(audio: str | None, spec: VocoderSpec) -> tuple[Tensor, str]:
     return log_mel(path, spec), audio_identity(path)
 
 
+def engine_store(engines: str | None) -> EngineStore | None:
+    """Where a run keeps its engines; None to keep none.
+
+    Args:
+        engines: As :attr:`bench.settings.Settings.engines`.
+
+    Raises:
+        InputError: it cannot be a folder.
+    """
+    return None if engines == "off" else default_store(engines)
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A runner, its input, and the seconds it took to get it."""
@@ -75,8 +87,7 @@ def prepare(case: Case, settings: Settings, mel: Tensor | None = None) -> Prepar
     mel = mel.to(device)
     precision = find_precision(case.precision)
     backend = find_backend(case.backend)
-    store = None if settings.engines == "off" else default_store(settings.engines)
-    request = Request(vocoder, case, precision, mel, device, weights.sha256, store)
+    request = Request(vocoder, case, precision, mel, device, weights.sha256, engine_store(settings.engines))
     started = time.perf_counter()
     with flags(precision):
         runner = backend.prepare(request)

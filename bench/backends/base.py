@@ -84,6 +84,13 @@ class Backend(ABC):
     def unavailable_reason(self, device: torch.device, /) -> str | None:
         """Why this backend cannot run on ``device`` here, in one sentence; None when it can."""
 
+    def check(self, _: Case, /) -> None:  # noqa: B027 - most backends have no options to be wrong
+        """Looks at a case's options before anything runs.
+
+        Raises:
+            InputError: a value that an option does not have.
+        """
+
     def static_twin(self, _: Case, /) -> Case | None:
         """For a case that is ready for a range of shapes: the same case built for its own shape alone."""
         return None

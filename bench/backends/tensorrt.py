@@ -60,6 +60,10 @@ class TorchTensorRt(Backend):
             return "TensorRT needs an NVIDIA GPU."
         return import_torch_tensorrt()[1] or None
 
+    def check(self, case: Case) -> None:
+        """Reads the options."""
+        parse_options(dict(case.options), (case.batch, case.frames))
+
     def static_twin(self, case: Case) -> Case | None:
         """The case with an engine for its shape alone."""
         return static_twin(case)

@@ -7,7 +7,7 @@ from bench.case import Case
 from bench.errors import UnsupportedError
 from bench.trt.library import import_library
 from bench.trt.native import prepare_native
-from bench.trt.options import NAMES
+from bench.trt.options import NAMES, parse_options
 from bench.trt.shapes import static_twin
 
 
@@ -23,6 +23,10 @@ class TensorRtOnnx(Backend):
         if device.type != "cuda":
             return "TensorRT needs an NVIDIA GPU."
         return import_library()[1] or None
+
+    def check(self, case: Case) -> None:
+        """Reads the options."""
+        parse_options(dict(case.options), (case.batch, case.frames))
 
     def static_twin(self, case: Case) -> Case | None:
         """The case with an engine for its shape alone."""

@@ -7,7 +7,7 @@ from bench.case import Case
 from bench.errors import UnsupportedError
 from bench.trt.library import import_library
 from bench.trt.native import prepare_native
-from bench.trt.options import NAMES
+from bench.trt.options import NAMES, parse_options
 from bench.trt.shapes import static_twin
 
 
@@ -29,6 +29,10 @@ class TensorRtRtx(Backend):
         if not hasattr(library.trt.ComputeCapability, f"SM{major}{minor}"):
             return f"TensorRT-RTX {library.version} does not run on compute capability {major}.{minor}."
         return None
+
+    def check(self, case: Case) -> None:
+        """Reads the options."""
+        parse_options(dict(case.options), (case.batch, case.frames))
 
     def static_twin(self, case: Case) -> Case | None:
         """The case with an engine for its shape alone."""

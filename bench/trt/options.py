@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from bench.errors import InputError
 from bench.trt.shapes import Shape, Shapes, parse_shapes
-from bench.vocoders.polyphase import DEFAULT_FORM
+from bench.vocoders.mixed import layer_pattern
+from bench.vocoders.polyphase import DEFAULT_FORM, known_form
 
 _MOST_MIB = 1 << 20
 
@@ -71,8 +72,8 @@ def parse_options(given: dict[str, str], case: Shape) -> Options:
         streams=whole("streams", 16),
         cuda_graph=switch_option("cuda_graph", given.get("cuda_graph", "off")),
         timing_cache=switch_option("timing_cache", given.get("timing_cache", "on")),
-        float32=given.get("float32", ""),
-        activation=given.get("activation", DEFAULT_FORM),
+        float32=layer_pattern(given.get("float32", "")).pattern,
+        activation=known_form(given.get("activation", DEFAULT_FORM)),
     )
 
 

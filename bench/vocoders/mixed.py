@@ -40,6 +40,18 @@ def layers(vocoder: nn.Module) -> dict[str, nn.Module]:
     return found
 
 
+def layer_pattern(text: str) -> re.Pattern[str]:
+    """The pattern of the option ``float32``.
+
+    Raises:
+        InputError: it is no regular expression.
+    """
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise InputError(f"option float32 is a regular expression of layer names, not {text!r}: {error}") from error
+
+
 def lower(vocoder: nn.Module, dtype: torch.dtype, float32: str = "") -> nn.Module:
     """Converts a float32 vocoder in place, but for the layers whose names match a pattern from their first letter.
 
@@ -51,10 +63,7 @@ def lower(vocoder: nn.Module, dtype: torch.dtype, float32: str = "") -> nn.Modul
     Raises:
         InputError: not a regular expression, or it matches no layer.
     """
-    try:
-        wanted = re.compile(float32)
-    except re.error as error:
-        raise InputError(f"option float32 is a regular expression of layer names, not {float32!r}: {error}") from error
+    wanted = layer_pattern(float32)
     kept = {name: copy.deepcopy(layer) for name, layer in layers(vocoder).items() if float32 and wanted.match(name)}
     if float32 and not kept:
         raise InputError(f"option float32: no layer's name begins with {float32!r}; they are named as in checkpoints")

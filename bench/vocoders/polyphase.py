@@ -244,6 +244,17 @@ FORMS: dict[str, Form] = {
 DEFAULT_FORM = "frames-16"
 
 
+def known_form(name: str) -> str:
+    """The name, if there is such a form.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in FORMS:
+        raise InputError(f"option activation is one of {', '.join(FORMS)}, not {name!r}")
+    return name
+
+
 def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM) -> nn.Module:
     """A copy of ``vocoder`` with every alias-free activation in another form; v4 has none.
 
@@ -254,8 +265,7 @@ def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM) -> nn.Module:
     Raises:
         InputError: an unknown form.
     """
-    if form not in FORMS:
-        raise InputError(f"option activation is one of {', '.join(FORMS)}, not {form!r}")
+    known_form(form)
     twin = copy.deepcopy(vocoder)
     if isinstance(twin, BigVgan):
         for name, module in list(twin.named_modules()):
