@@ -178,9 +178,6 @@ def eight_bits(vocoder: Vocoder, kind: str, speech: Tensor, mel: Tensor) -> None
             wave = model(mel).flatten(1).cpu().numpy()
         count = sum(name.startswith(kept) for name in layers(form)) if kept else 0
         print(line(title, count, truth, wave, vocoder.spec.sample_rate, kind), flush=True)
-    with torch.inference_mode():
-        half = lower(copy.deepcopy(form), torch.float16)(mel.half()).float().flatten(1).cpu().numpy()
-    print(line("for comparison: fp16", 0, truth, half, vocoder.spec.sample_rate, "fp16"))
 
 
 def _of(bench: Bench, kind: str) -> list[str]:
