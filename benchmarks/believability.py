@@ -171,7 +171,7 @@ def _record(number: int, case: int, samples: Array, control: Array | None, rng: 
         throughput=Throughput(inferences, 5 * inferences, 1 / (5 * inferences), rounds, "rounds"),
         speedup_fp32=speedup,
         memory=Memory(512 * mebibyte, 600 * mebibyte, 400 * mebibyte, process, process, None, None),
-        build=Build(float(30 * np.exp(rng.normal(0, 0.05)))),
+        build=Build(float(30 * np.exp(rng.normal(0, 0.15)))),
     )
 
 

@@ -25,7 +25,7 @@ from bench.compare.noise import (
 )
 from bench.compare.render import escape, to_json, to_markdown, to_text
 from bench.errors import InputError
-from bench.record import Record, Status, append_record
+from bench.record import Build, Record, Status, append_record
 from tests.comparing import ENVIRONMENT, FP16, WEIGHTS, failed, quality, record, timing
 
 
@@ -298,6 +298,24 @@ def test_memory_and_build_have_floors_in_their_own_units():
     tiny = [replace(base, build=replace(base.build, seconds=0.02))]
     small = [replace(new, memory=base.memory, build=replace(base.build, seconds=0.2))]
     assert change_of(compare_runs(tiny, small), "build").verdict is Verdict.SAME
+
+
+def test_a_busy_host_is_no_slower_build():
+    """A build that took twice as long once, or half as long again on a long one, is no alarm; three times is."""
+    base = record()
+    for before, after, wrong in ((2.6, 5.3, False), (30.0, 42.0, False), (30.0, 100.0, True)):
+        sides = [
+            [replace(record(night=night), build=replace(base.build, seconds=seconds))]
+            for night, seconds in enumerate((before, after))
+        ]
+        assert (change_of(compare_runs(*sides), "build").verdict is Verdict.SLOW) is wrong
+
+
+def test_what_judging_cost_is_not_compared():
+    """A quality record's build is no figure of the case; its sound is."""
+    sides = [[replace(quality(night, snr_db=60.0), build=Build(seconds))] for night, seconds in ((0, 20.0), (1, 200.0))]
+    [case] = compare_runs(*sides).cases
+    assert {change.metric for change in case.changes} == {"snr_db", "tier"}
 
 
 def test_fidelity_is_better_worse_or_same():

@@ -70,7 +70,9 @@ def observe(record: Record, metrics: dict[str, Metric]) -> Observation:
             samples = record.timing.host_samples_ms or record.timing.samples_ms
             variance = relative_variance_of_mean(samples)
             throughput_variance = variance and variance * len(samples) / max(record.throughput.rounds, 1)
-    values = {name: _value(record, metric.source) for name, metric in metrics.items()}
+    # What judging a case happened to cost is no figure of the case.
+    asked = {name: metric for name, metric in metrics.items() if metric.is_fidelity or record.kind == "speed"}
+    values = {name: _value(record, metric.source) for name, metric in asked.items()}
     return Observation(
         run_id=record.run_id,
         recorded_at=record.recorded_at,
