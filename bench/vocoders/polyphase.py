@@ -240,7 +240,7 @@ FORMS: dict[str, Form] = {
     "frames-16": lambda original, rate: Frames(original, rate, size=16),
     "frames-32": lambda original, rate: Frames(original, rate, size=32),
 }
-# The fastest of those measured in TensorRT 8.6 on an H100; see benchmarks/README.md.
+# Matrix products only, nothing strided or depthwise; figures of benchmarks/activations.py are to confirm it.
 DEFAULT_FORM = "frames-16"
 
 

@@ -1,9 +1,8 @@
 """A vocoder whose convolutions take eight bits: int8, or fp8 (E4M3), by NVIDIA's Model Optimizer.
 
 Weights are scaled channel by channel (fp8: as a whole), inputs as a whole, to the largest magnitude that speech of the
-project's own clip reaches. Convolutions that rates change in are left in the graph's data type, because
-Model Optimizer's transposed ones cost the sound most; so are the first and the last, which hold the mel and the
-waveform: ``benchmarks/mixed_precision.py --precision int8`` measures what that is worth.
+project's own clip reaches. Convolutions where rates change, the first and the last are left in the graph's data type,
+because rounding them costs the sound most: ``benchmarks/mixed_precision.py --precision int8`` measures it.
 """
 
 import contextlib
