@@ -205,9 +205,9 @@ def test_a_terminal_shows_which_case_runs(plugin: ModuleType) -> None:
     assert reporter.lines[1].startswith("case 2 of 2, ")
     assert reporter.lines[1].endswith(" left: test_speed[b]")
     assert reporter.lines[2] == ""
-    failed = SimpleNamespace(when="call", outcome="failed")
+    failed = SimpleNamespace(when="call", outcome="failed", skipped=False)
     assert watch.pytest_report_teststatus(failed) == ("failed", "", "")
-    assert watch.pytest_report_teststatus(SimpleNamespace(when="setup", outcome="passed")) is None
+    assert watch.pytest_report_teststatus(SimpleNamespace(when="setup", outcome="failed", skipped=False)) is None
 
 
 def test_nobody_watching_gets_no_progress(run: SweepRun) -> None:
