@@ -152,10 +152,11 @@ def judge(facts: Facts) -> list[Finding]:
     findings = [Finding("ok", f"Python {platform.python_version()}, torch {facts.torch}")]
     findings += _gpu(facts)
     findings += _tensorrt(facts)
-    if facts.tensorrt_rtx is None:
-        findings.append(Finding("note", "TensorRT-RTX is not installed (for RTX cards)", 'pip install -e ".[rtx]"'))
-    else:
+    if facts.tensorrt_rtx is not None:
         findings.append(Finding("ok", f"TensorRT-RTX {facts.tensorrt_rtx}"))
+    elif any("RTX" in name for name, _ in facts.gpus):
+        text = "TensorRT-RTX, which is for cards like this one, is not installed"
+        findings.append(Finding("note", text, 'pip install -e ".[rtx]"'))
     for name, found in facts.optional.items():
         if found is None:
             findings.append(Finding("note", f"{name} is not installed", f'pip install -e ".[{EXTRAS[name]}]"'))

@@ -74,15 +74,15 @@ def export_onnx(
         UnsupportedError: the opset needs a package that is not installed.
         InputError: ``float32`` names no layer.
     """
-    if opset > LEGACY_OPSET and find_spec("onnxscript") is None:
+    # Model Optimizer speaks to the older exporter.
+    newer = opset > LEGACY_OPSET and not quantised
+    if newer and find_spec("onnxscript") is None:
         raise UnsupportedError("exporting needs onnxscript: pip install -e '.[onnx]'.")
     if quantised:
         model = _quantised_form(vocoder, mel, quantised, activation)
     else:
         model = engine_form(vocoder, mel, float32, activation)
     options: dict[str, Any] = {"dynamo": False}
-    # Model Optimizer speaks to the older exporter.
-    newer = opset > LEGACY_OPSET and not quantised
     if newer:
         options = {"dynamo": True, "external_data": False, "verbose": False}
     if dynamic:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.errors import InputError
+from bench.errors import InputError, UnsupportedError
 from bench.mels import default_speech, log_mel, speech_mels
 from bench.precision import find_precision, flags
 from bench.quality.fidelity import compare_items, worst
@@ -119,7 +119,11 @@ def main() -> int:
     speech = log_mel(default_speech(), spec).to(arguments.device)
     mel = speech_mels(speech, 1, frames)
     if precision.quantised:
-        eight_bits(vocoder, precision.name, speech, mel)
+        try:
+            eight_bits(vocoder, precision.name, speech, mel)
+        except UnsupportedError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
         return 0
     with flags(find_precision("fp32")):
         bench = Bench(vocoder, mel, precision.dtype)
@@ -174,7 +178,7 @@ def eight_bits(vocoder: Vocoder, kind: str, speech: Tensor, mel: Tensor) -> None
     print(f"\n{HEAD.format('left alone')}")
     for title, kept in kinds.items():
         model = quantise(copy.deepcopy(form), kind, speech, half=False, kept=kept)
-        with torch.inference_mode():
+        with flags(find_precision("fp32")), torch.inference_mode():
             wave = model(mel).flatten(1).cpu().numpy()
         count = sum(name.startswith(kept) for name in layers(form)) if kept else 0
         print(line(title, count, truth, wave, vocoder.spec.sample_rate, kind), flush=True)

@@ -110,9 +110,10 @@ def check_promises(run: Run) -> list[Check]:
 
 
 def _baselines(record: Record) -> list[str]:
-    """Precisions of eager to compare with; it has none of eight bits."""
-    precision = record.case.precision
-    return ["fp32"] if precision == "fp32" or record.speedup_same_precision is None else ["fp32", precision]
+    """Precisions of eager to compare with. A case that ran in turn with fp32 alone has no eager of its own."""
+    own = record.case.precision
+    alone = record.speedup_same_precision is None and record.speedup_fp32 is not None
+    return ["fp32"] if own == "fp32" or alone else ["fp32", own]
 
 
 def _of_configuration(group: Group, name: str, record: Record) -> Iterable[Check]:

@@ -104,7 +104,7 @@ def nights(run: Run, history: Path) -> Nights:
         tuple(notes),
         _draw(shown, run),
         f"{len(shown)} of {count(len(trends), 'figure')}, those whose level moved last come first, then times at the "
-        "headline shape. Points are nights, a cross a night on which the case failed, lines the level between change "
+        "headline shape. Points are nights, a cross a night without this figure, lines the level between change "
         "points; a change point is labelled with its change.",
         tuple(_row(item, step) for item, step in rows[:_STEPS_SHOWN]),
         max(0, len(rows) - _STEPS_SHOWN),
@@ -154,7 +154,8 @@ def _chosen(run: Run, trends: Sequence[Trend]) -> list[Trend]:
         case = cases[item.id]
         return case.batch, distance(case.frames, wanted.get(case.version, 500))
 
-    times = sorted((item for item in trends if item.metric == "time" and not item.steps), key=from_headline)
+    level = (item for item in trends if item.metric == "time" and not item.steps and len(item.values) > 1)
+    times = sorted(level, key=from_headline)
     return [*moved, *times][:_PANELS]
 
 
@@ -196,10 +197,10 @@ def _panel(panel: Axes, item: Trend) -> None:
         )
     nights = np.arange(len(values))
     panel.plot(nights, values, "o", color=INK, markersize=3)
-    failed = nights[np.isnan(values)]
-    if len(failed):
+    missing = nights[np.isnan(values)]
+    if len(missing):
         bottom = float(np.nanmin(values))
-        panel.plot(failed, np.full(len(failed), bottom), "x", color=_WORSE, markersize=5)
+        panel.plot(missing, np.full(len(missing), bottom), "x", color=_WORSE, markersize=5)
     low, high = np.nanmin(values), np.nanmax(values)
     room = max(float(high - low), 0.05 * abs(float(high)), 1e-6)
     panel.set_ylim(low - 0.25 * room, high + 0.6 * room)

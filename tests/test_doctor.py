@@ -94,7 +94,11 @@ def test_what_does_not_fit(changes: dict[str, object], text: str, remedy: str) -
     [
         ({"torch_tensorrt": None}, "torch-tensorrt is not installed", "pip install torch-tensorrt==2.14.0"),
         ({"tensorrt": None}, "TensorRT library cannot be imported", "pip install 'tensorrt-cu13>=11.1,<11.2'"),
-        ({"tensorrt_rtx": None}, "TensorRT-RTX is not installed", 'pip install -e ".[rtx]"'),
+        (
+            {"tensorrt_rtx": None, "gpus": (("NVIDIA GeForce RTX 3060", "8.6"),)},
+            "TensorRT-RTX, which is for cards like this one, is not installed",
+            'pip install -e ".[rtx]"',
+        ),
         ({"optional": {"nvidia-modelopt": None}}, "nvidia-modelopt is not installed", 'pip install -e ".[quantise]"'),
         ({"optional": {"pesq": None}}, "pesq is not installed", 'pip install -e ".[perceptual]"'),
         ({"optional": {"onnx": None}}, "onnx is not installed", 'pip install -e ".[onnx]"'),
@@ -112,6 +116,11 @@ def test_what_is_only_missing(changes: dict[str, object], text: str, remedy: str
     assert text in note.text
     assert note.remedy == remedy
     assert diagnosis.exit_code == 0
+
+
+def test_rtx_is_no_advice_for_other_cards() -> None:
+    """On an H100, which TensorRT-RTX does not run on, its absence is not mentioned."""
+    assert "TensorRT-RTX" not in diagnose(tensorrt_rtx=None).text()
 
 
 @pytest.mark.parametrize("version", ["8.6.1", "10.3.0", "11.4.0.106"])

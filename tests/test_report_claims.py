@@ -117,6 +117,17 @@ def test_what_did_not_run_is_not_measured_with_its_reason(tmp_path: Path):
     assert all("tensorrt is not installed" in sentence for *_, sentence in summary(found))
 
 
+def test_eight_bits_are_held_against_fp32_alone(tmp_path: Path):
+    """Where PyTorch has no eager of a precision, nothing is said about one; where it was left out, that is said."""
+    ran = replace(speed_record(FAST), speedup_same_precision=None)
+    eight = replace(ran, case=replace(FAST, precision="int8"))
+    assert checks(tmp_path / "eight", [speed_record(EAGER), eight])["speed"].verdict == HELD
+    assert not checks(tmp_path / "eight", [speed_record(EAGER), eight], "eager int8")
+    neither = replace(ran, speedup_fp32=None)
+    found = checks(tmp_path / "half", [speed_record(EAGER), speed_record(HALF), neither], "eager fp16")["speed"]
+    assert (found.verdict, found.reason) == (NOT_MEASURED, "eager fp16 was not run in turn with it")
+
+
 def test_a_speedup_that_was_not_interleaved_is_not_made_up(tmp_path: Path):
     """Without rounds run in turn there is no speedup, even where both medians are known."""
     record = replace(speed_record(FAST), speedup_fp32=None, speedup_same_precision=None)

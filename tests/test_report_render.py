@@ -9,8 +9,11 @@ import pytest
 
 from bench.case import Case
 from bench.cli import main
-from bench.record import Status, dump_record
+from bench.record import Build, Status, dump_record
+from reports.cases import table
 from reports.render import Written, write_report
+from reports.run import load_run
+from reports.text import MIB
 from tests.synthetic_records import ENVIRONMENT, failed_record, speed_record, sweep_records, with_audio, write_run
 
 EAGER = Case("v3", "eager", "fp32", 1, 468)
@@ -50,6 +53,21 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Written:
     records = sweep_records(versions=("v3",))
     records = [with_audio(directory, r, 0.1) if r.case == FAST and r.kind == "quality" else r for r in records]
     return write_report(write_run(directory, records))
+
+
+def test_engine_figures_have_columns(tmp_path: Path):
+    """Context, engine, load and build of an engine, and its speed over its static twin, stand under their names."""
+    build = Build(900.0, 3 * MIB, {"context_bytes": 5 * MIB, "layers": 7}, build_s=295.0, load_s=1.5, from_cache=True)
+    record = speed_record(FAST)
+    twin = replace(record.speedup_fp32, ratio=0.93, ci95_low=0.92, ci95_high=0.94)
+    run = load_run(write_run(tmp_path, [replace(record, build=build, speedup_static=twin)]))
+    found = table(run)
+    cells = dict(zip([column.name for column in found.columns], found.lines[0].cells, strict=True))
+    assert cells["Context, MiB"] == "5.00"
+    assert cells["Engine, MiB"] == "3.00"
+    assert cells["Load, s"] == "1.50"
+    assert cells["Build, s"] == "295"
+    assert cells["Speedup, static"] == "0.930 [0.920, 0.940]"
 
 
 def test_the_page_needs_nothing_else(report: Written):

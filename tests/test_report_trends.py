@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli import main
 from bench.errors import InputError
 from bench.history import append_history
 from reports.render import write_report
@@ -40,8 +41,56 @@ def test_a_step_is_a_row_with_its_night_and_what_changed_with_it(tmp_path: Path)
     assert time.before.endswith(" ms")
     assert "8 nights" in found.headline
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", str(found.svg))
-    assert any(text.endswith("% worse") for text in texts)
-    assert "v3-tensorrt-fp16-b1-t468" in texts[0] + texts[1] + str(found.svg)
+    assert f"{time.change} worse" in texts
+    assert any(text.startswith("v3-tensorrt-fp16-b1-t468") for text in texts)
+
+
+def test_a_faster_case_is_better_and_the_other_way_for_throughput(tmp_path: Path):
+    """A speed-up is a change for the better in time and in throughput, whose signs differ."""
+    found = nights(*told(tmp_path, 8, step=4, factor=0.8))
+    changes = {row.metric: (row.worse, row.change[0]) for row in found.steps}
+    assert changes == {"time": (False, "\N{MINUS SIGN}"), "throughput": (False, "+")}
+
+
+def test_a_case_of_one_night_is_not_drawn(tmp_path: Path):
+    """A figure that has one night only is counted, and no panel is spent on it."""
+    _, history = told(tmp_path, 4)
+    run = load_run(write_run(tmp_path / "run-9", [record(468, night=9), record(99, night=9)]))
+    svg = str(nights(run, history).svg)
+    assert "b1-t468" in svg
+    assert "b1-t99" not in svg
+
+
+def test_the_newest_change_stands_first(tmp_path: Path):
+    """Of a slow-down and a later recovery the recovery leads the list."""
+    for night, factor in enumerate((1.0,) * 4 + (1.3,) * 4 + (1.1,) * 4):
+        run = write_run(tmp_path / f"run-{night}", [record(468, night=night, factor=factor)])
+        append_history(run, tmp_path / "history")
+    times = [row for row in nights(load_run(run), tmp_path / "history").steps if row.metric == "time"]
+    assert [(row.night.split()[1], row.worse) for row in times] == [("run-8", False), ("run-4", True)]
+
+
+def test_the_command_line_shows_the_nights(tmp_path: Path):
+    """`report --history` brings the section, and a report without it has none."""
+    run, history = told(tmp_path, 8, step=4)
+    page = run.directory / "report.html"
+    assert main(["report", str(run.directory)]) == 0
+    assert "Over the nights" not in page.read_text(encoding="utf-8")
+    assert main(["report", str(run.directory), "--history", str(history)]) == 0
+    assert "Over the nights" in page.read_text(encoding="utf-8")
+
+
+def test_a_night_s_report_shows_what_it_was_compared_with(tmp_path: Path):
+    """`nightly --report` holds the nights, and both comparisons that its verdict came from."""
+    run, history = told(tmp_path, 6, step=5, factor=1.3)
+    page, baseline = tmp_path / "night.html", str(tmp_path / "run-0")
+    arguments = ["nightly", str(run.directory), "--history", str(history), "--baseline", baseline]
+    assert main([*arguments, "--report", str(page)]) == 1
+    text = page.read_text(encoding="utf-8")
+    assert "Over the nights" in text
+    assert "<h3>Since run-0</h3>" in text
+    assert "<h3>Since 5 runs, run-0 to run-4</h3>" in text
+    assert text.count("SLOW</span>") >= 2
 
 
 def test_nights_without_a_step_say_so(tmp_path: Path):

@@ -1,25 +1,28 @@
 """One case in, one record out: complete, consistent with its samples, and honest about what did not run."""
 
 import pickle
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bench.backends import base
 from bench.backends.base import Backend, Request, Runner, backends
 from bench.backends.eager import Eager
 from bench.case import Case
-from bench.errors import InputError, UnsupportedError
+from bench.errors import InputError, UnsupportedError, WrongOutputError
 from bench.measure import speed
 from bench.measure.clock import Clock
 from bench.measure.sampling import StopRule
 from bench.measure.speed import measure_case
+from bench.precision import find_precision
 from bench.record import Memory, Record, Status, dump_record, load_record
 from bench.settings import Settings
-from bench.trt.shapes import static_twin
+from bench.trt.backend import EngineBackend
 from bench.vocoders import V3
 
 STOP = StopRule(min_rounds=7, min_time_s=0.001, relative_width=0.5, time_limit_s=5.0, max_rounds=9)
@@ -125,24 +128,25 @@ def test_baselines_ran_in_the_same_rounds(lowered: Record) -> None:
 
 @pytest.fixture
 def ranged() -> Iterator[type[Backend]]:
-    """Registers a backend ``ranged``: eager, run three times over where it is ready for a range of shapes."""
+    """Registers a backend ``ranged``: eager, run three times over where it is ready for a range of shapes.
+
+    Its attribute ``spoil`` is what becomes of its engine for one shape.
+    """
     before = dict(base.backends())
 
-    class Ranged(Eager):
+    class Ranged(EngineBackend):
         name = "ranged"
         options = ("shapes",)
-        static = True
+        spoil = staticmethod(lambda runner: runner)
 
-        def static_twin(self, case: Case) -> Case | None:
-            return static_twin(case)
+        def unavailable_reason(self, _: object) -> None:
+            return None
 
         def prepare(self, request: Request) -> Runner:
-            if static_twin(request.case):
-                runner = super().prepare(request)
+            runner = Eager().prepare(request)
+            if self.static_twin(request.case):
                 return replace(runner, run=lambda mel: [runner.run(mel) for _ in range(3)][-1])
-            if not self.static:
-                raise UnsupportedError("no engine for one shape.")
-            return super().prepare(request)
+            return self.spoil(runner)
 
     base.register(Ranged)
     base.backends.cache_clear()
@@ -167,16 +171,70 @@ def test_a_range_of_shapes_is_run_in_turn_with_its_own_shape(settings: Settings,
     assert static.speedup_static is None
 
 
-def test_a_twin_that_cannot_be_built_costs_its_figure_only(
-    settings: Settings, ranged: type[Backend], monkeypatch: pytest.MonkeyPatch
+def _fails(error: Exception) -> Callable[[Runner], Runner]:
+    def fail(_: Runner) -> Runner:
+        raise error
+
+    return fail
+
+
+def _other_precision(runner: Runner) -> Runner:
+    def effective(_: object) -> None:
+        raise WrongOutputError("labelled fp32, but its convolutions ran in float16.")
+
+    return replace(runner, effective=effective)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_fails(UnsupportedError("no engine for one shape.")), "UnsupportedError: no engine for one shape."),
+        (_fails(torch.OutOfMemoryError("no room\nfor it")), "OutOfMemoryError: no room"),
+        (_fails(RuntimeError("it broke")), "RuntimeError: it broke"),
+        (_other_precision, "WrongOutputError: labelled fp32, but its convolutions ran in float16."),
+        (
+            lambda runner: replace(runner, run=lambda mel: 0 * runner.run(mel)),
+            "WrongOutputError: the waveform is silent.",
+        ),
+    ],
+)
+def test_a_twin_that_is_none_costs_its_figure_only(
+    settings: Settings,
+    ranged: type[Backend],
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Runner], Runner],
+    said: str,
 ) -> None:
-    """Without a static engine to compare with, the case is measured and says why that figure is blank."""
-    monkeypatch.setattr(ranged, "static", False)
+    """Whatever is wrong with the static engine, the case keeps its own figures and says why that one is blank."""
+    monkeypatch.setattr(ranged, "spoil", staticmethod(spoil))
     record = measure_case(Case("v3", "ranged", "fp32", 1, 2, (("shapes", "dynamic"),)), settings)
     assert record.status is Status.OK
+    assert record.timing is not None
+    assert record.speedup_fp32 is not None
     assert record.speedup_static is None
     assert record.build is not None
-    assert record.build.details["static"] == "no engine for one shape."
+    assert record.build.details["static"] == said
+
+
+def test_eight_bits_have_only_fp32_to_be_compared_with(settings: Settings, ranged: type[Backend]) -> None:
+    """An int8 case runs in turn with eager fp32 alone, which its build is weighed against too."""
+    prepare = Eager().prepare
+
+    def as_fp32(_: Backend, request: Request) -> Runner:
+        time.sleep(0.01)
+        runner = prepare(replace(request, precision=find_precision("fp32")))
+        return replace(runner, run=lambda mel: runner.run(mel[..., :1]).repeat(1, 1, mel.shape[-1]))
+
+    ranged.prepare = as_fp32  # type: ignore[method-assign, assignment]
+    record = measure_case(Case("v3", "ranged", "int8", 1, 40), settings)
+    assert record.status is Status.OK, record.reason
+    assert record.speedup_same_precision is None
+    assert record.speedup_fp32 is not None
+    assert record.speedup_fp32.baseline == "v3-eager-fp32-b1-t40"
+    assert record.build is not None
+    assert record.timing is not None
+    gained_ms = record.speedup_fp32.baseline_median_ms - record.timing.median_ms
+    assert record.build.break_even_inferences == pytest.approx(1000 * record.build.seconds / gained_ms)
 
 
 def test_effective_precision_is_recorded(eager: Record, lowered: Record) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -179,6 +180,14 @@ def test_lists_narrow_the_profile(plugin: ModuleType, v3_directory: Path) -> Non
         "v3-eager-fp32-b1-t468",
         "v3-torchscript-fp32-b1-t468",
     ]
+
+
+def test_the_headline_has_what_the_record_has(plugin: ModuleType, run: SweepRun) -> None:
+    """pytest-benchmark's headline leaves blank what eager cannot be compared in, and is otherwise the record's."""
+    record = run.records()["torchscript"]
+    assert record.speedup_same_precision is not None
+    assert plugin._headline(record)["speedup_same_precision"] == record.speedup_same_precision.ratio
+    assert plugin._headline(replace(record, speedup_same_precision=None))["speedup_same_precision"] is None
 
 
 class Watched:

@@ -216,6 +216,16 @@ def test_engines_are_weighed_and_their_layers_counted() -> None:
         part.get_layer_info = lambda: json.dumps({"Layers": ["one", "two"], "Bindings": []})
     assert engine_bytes(compiled) == 120
     assert layer_counts(compiled) == {"layers": 4}
+    for answer in ("no JSON", "[]", json.dumps({"Other": []})):
+        for part in compiled.children():
+            part.get_layer_info = lambda answer=answer: answer
+        assert layer_counts(compiled) == {}
+
+    def refuse() -> str:
+        raise RuntimeError("Engine has not been initialized yet.")
+
+    next(compiled.children()).get_layer_info = refuse
+    assert layer_counts(compiled) == {}
 
 
 def test_graph_types_are_those_of_the_convolutions() -> None:
@@ -610,9 +620,31 @@ def test_eight_bits_are_flags_where_typing_is_weak(
     assert trt.config.flags == flags
     effective = runner.effective(torch.randn(1, 100, FRAMES).half())
     assert (effective.weights, effective.compute, effective.output) == ("int8", "int8 (2), float16 (1)", "float16")
-    trt.layers = trt.layers[2:]
+    trt.layers = trt.layers[1:] + trt.layers[2:]
+    with pytest.raises(WrongOutputError, match="labelled int8, but most of its convolutions ran otherwise"):
+        trt.prepare("int8").effective(torch.randn(1, 100, FRAMES).half())
+    trt.layers = trt.layers[1:]
     with pytest.raises(WrongOutputError, match="labelled int8, but its convolutions ran in float16"):
         trt.prepare("int8").effective(torch.randn(1, 100, FRAMES).half())
+
+
+def test_an_engine_s_scales_are_part_of_its_key(
+    install: Callable[[str], TensorRtStandIn], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another Model Optimizer or another clip gives other scales, so an eight-bit engine is built again; others not."""
+    trt = install("10.15.1")
+    trt.tensor_type = "HALF"
+    store = EngineStore(tmp_path, 2**30)
+
+    def cached(precision: str) -> bool | None:
+        wanted = replace(request("tensorrt-onnx", precision), weights="w", store=store)
+        return TensorRtOnnx().prepare(wanted).build.from_cache
+
+    assert [cached(name) for name in ("int8", "int8", "fp16", "fp16")] == [False, True, False, True]
+    monkeypatch.setattr(native, "distribution_version", lambda _: "99")
+    assert [cached(name) for name in ("int8", "fp16")] == [False, True]
+    monkeypatch.setattr(native, "audio_identity", lambda _: "another clip")
+    assert [cached(name) for name in ("int8", "fp16")] == [False, True]
 
 
 HALF, FULL = "Channel major FP16 format where C % 8 == 0", "Row major linear FP32 format"

@@ -2,17 +2,16 @@
 
 import torch
 
-from bench.backends.base import Backend, Request, Runner, register
-from bench.case import Case
+from bench.backends.base import Request, Runner, register
 from bench.errors import UnsupportedError
+from bench.trt.backend import EngineBackend
 from bench.trt.library import import_library
 from bench.trt.native import prepare_native
-from bench.trt.options import NAMES, parse_options
-from bench.trt.shapes import static_twin
+from bench.trt.options import NAMES
 
 
 @register
-class TensorRtOnnx(Backend):
+class TensorRtOnnx(EngineBackend):
     """``torch.onnx`` to TensorRT's parser; options in :class:`bench.trt.options.Options`."""
 
     name = "tensorrt-onnx"
@@ -23,14 +22,6 @@ class TensorRtOnnx(Backend):
         if device.type != "cuda":
             return "TensorRT needs an NVIDIA GPU."
         return import_library()[1] or None
-
-    def check(self, case: Case) -> None:
-        """Reads the options."""
-        parse_options(dict(case.options), (case.batch, case.frames))
-
-    def static_twin(self, case: Case) -> Case | None:
-        """The case with an engine for its shape alone."""
-        return static_twin(case)
 
     def prepare(self, request: Request) -> Runner:
         """Exports, builds or fetches, and loads an engine."""

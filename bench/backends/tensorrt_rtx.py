@@ -1,18 +1,17 @@
-"""TensorRT-RTX, NVIDIA's TensorRT for consumer cards: builds in seconds, compiles kernels where it runs."""
+"""TensorRT-RTX, NVIDIA's TensorRT for consumer cards: builds on any machine, compiles kernels where it runs."""
 
 import torch
 
-from bench.backends.base import Backend, Request, Runner, register
-from bench.case import Case
+from bench.backends.base import Request, Runner, register
 from bench.errors import UnsupportedError
+from bench.trt.backend import EngineBackend
 from bench.trt.library import import_library
 from bench.trt.native import prepare_native
-from bench.trt.options import NAMES, parse_options
-from bench.trt.shapes import static_twin
+from bench.trt.options import NAMES
 
 
 @register
-class TensorRtRtx(Backend):
+class TensorRtRtx(EngineBackend):
     """The same graph as ``tensorrt-onnx``, always strongly typed; options in :class:`bench.trt.options.Options`."""
 
     name = "tensorrt-rtx"
@@ -29,14 +28,6 @@ class TensorRtRtx(Backend):
         if not hasattr(library.trt.ComputeCapability, f"SM{major}{minor}"):
             return f"TensorRT-RTX {library.version} does not run on compute capability {major}.{minor}."
         return None
-
-    def check(self, case: Case) -> None:
-        """Reads the options."""
-        parse_options(dict(case.options), (case.batch, case.frames))
-
-    def static_twin(self, case: Case) -> Case | None:
-        """The case with an engine for its shape alone."""
-        return static_twin(case)
 
     def prepare(self, request: Request) -> Runner:
         """Exports, builds or fetches, and loads an engine."""

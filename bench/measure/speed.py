@@ -21,7 +21,6 @@ import torch
 
 from bench.backends.base import find_backend
 from bench.case import Case
-from bench.errors import UnsupportedError
 from bench.measure.clock import Clock, clock_for
 from bench.measure.gpu import GpuMonitor
 from bench.measure.memory import MemoryMeter
@@ -86,19 +85,20 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
         calls, warmup_s = _warm_up(prepared, clock)
         memory = meter.weigh(prepared.call)
     cases, runners, notes = [case], [prepared], {}
+    twin = find_backend(case.backend).static_twin(case)
     for other in _baselines(case):
-        try:
-            runner = prepare(other, settings)
-        except UnsupportedError as error:
-            if other.backend == "eager":
-                raise
-            notes["static"] = str(error)
-            continue
+        runner = prepare(other, settings)
         stack.callback(runner.runner.close)
         with active(other, device):
             _warm_up(runner, clock)
         cases.append(other)
         runners.append(runner)
+    if twin is not None:
+        try:
+            runners.append(_prepare_twin(twin, settings, clock, stack))
+            cases.append(twin)
+        except Exception as error:  # noqa: BLE001 - what is wrong with the twin is not wrong with the case
+            notes["static"] = f"{type(error).__name__}: {error}".splitlines()[0]
     contenders = [_contender(c, r, clock, device) for c, r in zip(cases, runners, strict=True)]
     samples, reason = sample(contenders, settings.stop, settings.seed, monitor.read)
     monitor.read()
@@ -111,7 +111,6 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
     }
     fp32, same_precision = speedups[case.baseline("fp32")], speedups.get(case.baseline(case.precision))
     build = replace(prepared.runner.build, details={**prepared.runner.build.details, **notes})
-    twin = find_backend(case.backend).static_twin(case)
     return {
         "timing": _timing(clock, samples[0], reason, first_ms, calls, warmup_s),
         "throughput": throughput,
@@ -134,12 +133,22 @@ def _with_break_even(build: Build, speedup: Speedup, samples: Samples) -> Build:
 
 
 def _baselines(case: Case) -> list[Case]:
-    """What runs in turn with the case: its eager baselines and its static twin, each once."""
-    twin = find_backend(case.backend).static_twin(case)
+    """The eager cases that run in turn with a case, each once."""
     # PyTorch computes nothing in eight bits, so there is no eager of that precision.
     same = [] if find_precision(case.precision).quantised else [case.baseline(case.precision)]
-    wanted = [*same, case.baseline("fp32"), *([twin] if twin else [])]
-    return [other for other in dict.fromkeys(wanted) if other != case]
+    return [other for other in dict.fromkeys([*same, case.baseline("fp32")]) if other != case]
+
+
+def _prepare_twin(twin: Case, settings: Settings, clock: Clock, stack: ExitStack) -> Prepared:
+    """The same engine for one shape, tried out as the case itself was: a ratio to something else means nothing."""
+    device = torch.device(settings.device)
+    prepared = prepare(twin, settings)
+    stack.callback(prepared.runner.close)
+    with active(twin, device):
+        check_waveform(prepared.call(), twin, load(twin.version, settings.weights, settings.seed)[0].spec)
+        prepared.runner.effective(prepared.mel)
+        _warm_up(prepared, clock)
+    return prepared
 
 
 def _contender(case: Case, prepared: Prepared, clock: Clock, device: torch.device) -> Contender:

@@ -248,6 +248,8 @@ def _effective(library: Library, engine: Engine, precision: Precision, mel: Tens
         compute, evidence = wanted, "data types of the graph, kept by a strongly typed network"
     elif wanted not in found:
         raise WrongOutputError(f"labelled {precision.name}, but its convolutions ran in {compute or 'nothing'}.")
+    elif precision.quantised and 2 * found[wanted] < sum(found.values()):
+        raise WrongOutputError(f"labelled {precision.name}, but most of its convolutions ran otherwise: {compute}.")
     elif precision.dtype is torch.float32 and len(found) > 1:
         raise WrongOutputError(f"labelled {precision.name}, but convolutions ran in {compute}.")
     return report_engine(precision, mel.device, weights=wanted, compute=compute, output=output, evidence=evidence)

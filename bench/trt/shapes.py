@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 
-from bench.case import Case
 from bench.errors import InputError
 
 # The range that guides to TensorRT for GPT-SoVITS name: smallest, best and largest batch x frames.
@@ -71,17 +70,6 @@ def parse_shapes(text: str, case: Shape) -> Shapes:
     if text == "static":
         return Shapes((Profile(case, case, case),), dynamic=False)
     return Shapes(tuple(_profile(part) for part in (DYNAMIC if text == "dynamic" else text).split("+")), dynamic=True)
-
-
-def static_twin(case: Case) -> Case | None:
-    """The case with a static engine; None where it has one.
-
-    >>> static_twin(Case("v4", "tensorrt-onnx", "fp16", 1, 500, (("shapes", "dynamic"),))).id
-    'v4-tensorrt-onnx-fp16-b1-t500'
-    """
-    if dict(case.options).get("shapes", "static") == "static":
-        return None
-    return case.without("shapes")
 
 
 def _profile(text: str) -> Profile:

@@ -1,0 +1,23 @@
+"""What the backends that build engines have in common."""
+
+from bench.backends.base import Backend
+from bench.case import Case
+from bench.trt.options import parse_options
+
+
+class EngineBackend(Backend):
+    """A backend whose options are those of :class:`bench.trt.options.Options`."""
+
+    def check(self, case: Case) -> None:
+        """Reads the options."""
+        parse_options(dict(case.options), (case.batch, case.frames))
+
+    def static_twin(self, case: Case) -> Case | None:
+        """The case with an engine for its shape alone; None where it has one.
+
+        >>> ranged = Case("v4", "an-engine", "fp16", 1, 500, (("level", "1"), ("shapes", "dynamic")))
+        >>> EngineBackend.static_twin(None, ranged).id
+        'v4-an-engine-fp16-b1-t500-level=1'
+        """
+        ranged = dict(case.options).get("shapes", "static") != "static"
+        return case.without("shapes") if ranged else None
