@@ -273,6 +273,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dwell", type=float, nargs=2, default=(2, 5), help="rounds that a mode lasts, from and to")
     arguments = parser.parse_args()
+    if arguments.nights < 1 or arguments.cases < 20 or not 1 <= arguments.dwell[0] <= arguments.dwell[1]:
+        parser.error("--nights is 1 or more, --cases 20 or more, and --dwell two numbers from 1, the smaller first")
     plan = Plan(arguments.cases, np.random.default_rng(arguments.seed), tuple(arguments.dwell))
     nights, few = arguments.nights, max(arguments.nights // 5, 1)
     show = sys.stderr.isatty()
