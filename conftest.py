@@ -37,6 +37,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--engines", metavar="DIR", help="where built engines are kept, or off (default: the user's cache directory)"
     )
+    group.addoption(
+        "--twins",
+        choices=["all", "best", "off"],
+        default="all",
+        help="also build engines for one shape, to compare an engine for many with: for all shapes run, for the ones "
+        "that it is tuned for, or off (default: all)",
+    )
     group.addoption("--threads", metavar="N", type=int, help="CPU threads (default: physical cores)")
     group.addoption("--seed", metavar="N", type=int, default=0, help="seed of weights and order (default: 0)")
 
@@ -132,6 +139,7 @@ def _read_sweep(config: pytest.Config) -> tuple[list[Any], Any]:
         audio=option.audio,
         threads=threads,
         engines=option.engines,
+        twins=option.twins,
         stop=profile.stop,
     )
     if option.benchmark_disable:

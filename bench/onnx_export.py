@@ -15,7 +15,7 @@ from bench.errors import UnsupportedError
 from bench.mels import default_speech, log_mel
 from bench.vocoders import Vocoder
 from bench.vocoders.mixed import lower
-from bench.vocoders.polyphase import DEFAULT_FORM, polyphase
+from bench.vocoders.polyphase import DEFAULT_FORM, fewest_frames, polyphase
 from bench.vocoders.quantised import quantise
 
 LEGACY_OPSET = 17
@@ -65,7 +65,8 @@ def export_onnx(
         mel: ``(batch, bands, frames)``; its data type is the graph's, and its shape unless that is dynamic.
         file: Where to write; weights are inside.
         opset: 17 for TensorRT 8.6, else 20 or more.
-        dynamic: Whether batch (up to 64) and frames (2 to 16384) stay open.
+        dynamic: Whether batch (up to 64) and frames (2 to 16384, or from what
+            the activation's form needs) stay open.
         float32: Layers to keep in float32; see :func:`bench.vocoders.mixed.lower`.
         activation: The alias-free activation's form; see :data:`bench.vocoders.polyphase.FORMS`.
         quantised: ``"int8"`` or ``"fp8"`` for convolutions of eight bits, with scales from the project's own clip.
@@ -88,7 +89,7 @@ def export_onnx(
     if dynamic:
         batch, frames = _TRACED
         mel = mel.new_zeros(batch, mel.shape[1], frames)
-        options |= _open(newer)
+        options |= _open(newer, max(FEWEST_FRAMES, fewest_frames(activation)))
     with torch.no_grad(), warnings.catch_warnings():
         # The exporters warn of their own future and of tracing constants.
         warnings.simplefilter("ignore")
@@ -111,11 +112,11 @@ def _quantised_form(vocoder: Vocoder, mel: Tensor, kind: str, activation: str) -
     return quantise(model, kind, speech, half=mel.dtype is torch.float16).to(mel.dtype)
 
 
-def _open(newer: bool) -> dict[str, Any]:
+def _open(newer: bool, fewest: int) -> dict[str, Any]:
     if not newer:
         return {"dynamic_axes": {"mel": {0: "batch", 2: "frames"}, "audio": {0: "batch", 2: "samples"}}}
     batch = torch.export.Dim("batch", min=1, max=MOST_BATCH)
-    frames = torch.export.Dim("frames", min=FEWEST_FRAMES, max=MOST_FRAMES)
+    frames = torch.export.Dim("frames", min=fewest, max=MOST_FRAMES)
     return {"dynamic_shapes": ({0: batch, 2: frames},)}
 
 

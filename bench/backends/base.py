@@ -91,8 +91,12 @@ class Backend(ABC):
             InputError: a value that an option does not have.
         """
 
-    def static_twin(self, _: Case, /) -> Case | None:
-        """For a case that is ready for a range of shapes: the same case built for its own shape alone."""
+    def static_twin(self, _: Case, /, *, anywhere: bool = True) -> Case | None:  # noqa: ARG002 - few have one
+        """For a case that is ready for a range of shapes: the same case built for its own shape alone.
+
+        Args:
+            anywhere: Whether also away from the shape that the range is tuned for.
+        """
         return None
 
     @abstractmethod

@@ -85,7 +85,8 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
         calls, warmup_s = _warm_up(prepared, clock)
         memory = meter.weigh(prepared.call)
     cases, runners, notes = [case], [prepared], {}
-    twin = find_backend(case.backend).static_twin(case)
+    twin = find_backend(case.backend).static_twin(case, anywhere=settings.twins == "all")
+    twin = None if settings.twins == "off" else twin
     for other in _baselines(case):
         runner = prepare(other, settings)
         stack.callback(runner.runner.close)

@@ -12,12 +12,14 @@ class EngineBackend(Backend):
         """Reads the options."""
         parse_options(dict(case.options), (case.batch, case.frames))
 
-    def static_twin(self, case: Case) -> Case | None:
-        """The case with an engine for its shape alone; None where it has one.
+    def static_twin(self, case: Case, /, *, anywhere: bool = True) -> Case | None:
+        """The case with an engine for its shape alone; None where it has one, or away from the best shapes.
 
         >>> ranged = Case("v4", "an-engine", "fp16", 1, 500, (("level", "1"), ("shapes", "dynamic")))
         >>> EngineBackend.static_twin(None, ranged).id
         'v4-an-engine-fp16-b1-t500-level=1'
         """
-        ranged = dict(case.options).get("shapes", "static") != "static"
-        return case.without("shapes") if ranged else None
+        shape = case.batch, case.frames
+        shapes = parse_options(dict(case.options), shape).shapes
+        wanted = shapes.dynamic and (anywhere or shape in [profile.best for profile in shapes.profiles])
+        return case.without("shapes") if wanted else None

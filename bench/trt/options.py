@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from bench.errors import InputError
 from bench.trt.shapes import Shape, Shapes, parse_shapes
 from bench.vocoders.mixed import layer_pattern
-from bench.vocoders.polyphase import DEFAULT_FORM, known_form
+from bench.vocoders.polyphase import DEFAULT_FORM, SHORT_FORM, fewest_frames, known_form
 
 _MOST_MIB = 1 << 20
 
@@ -63,8 +63,9 @@ def parse_options(given: dict[str, str], case: Shape) -> Options:
     def whole(name: str, most: int) -> int | None:
         return whole_option(name, given[name], most) if name in given else None
 
+    shapes = parse_shapes(given.get("shapes", "static"), case)
     return Options(
-        shapes=parse_shapes(given.get("shapes", "static"), case),
+        shapes=shapes,
         level=whole("level", 5),
         workspace_mib=whole("workspace_mib", _MOST_MIB),
         memory_mib=whole("memory_mib", _MOST_MIB),
@@ -73,8 +74,18 @@ def parse_options(given: dict[str, str], case: Shape) -> Options:
         cuda_graph=switch_option("cuda_graph", given.get("cuda_graph", "off")),
         timing_cache=switch_option("timing_cache", given.get("timing_cache", "on")),
         float32=layer_pattern(given.get("float32", "")).pattern,
-        activation=known_form(given.get("activation", DEFAULT_FORM)),
+        activation=_form(given.get("activation"), shapes),
     )
+
+
+def _form(given: str | None, shapes: Shapes) -> str:
+    shortest = min(profile.smallest[1] for profile in shapes.profiles)
+    if given is None:
+        return DEFAULT_FORM if shortest >= fewest_frames(DEFAULT_FORM) else SHORT_FORM
+    fewest = fewest_frames(known_form(given))
+    if shapes.dynamic and shortest < fewest:
+        raise InputError(f"option activation: {given} takes {fewest} frames or more, and shapes asks for {shortest}")
+    return given
 
 
 def whole_option(name: str, text: str, most: int) -> int:

@@ -21,6 +21,8 @@ from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 
 # Samples that a phase's filter reaches to either side.
 REACH = TAPS // 4
+# Rows of matrices are multiples of this many elements, 16 bytes in float16.
+ALIGNED = 8
 
 
 class EngineActivation(nn.Module):
@@ -192,13 +194,14 @@ class Frames(EngineActivation):
         # Slices of the input that, side by side, reach six samples beyond a frame on both sides.
         self.slices = 1 + math.ceil(4 * REACH / size)
         self.margin = (self.slices - 1) * size // 2
-        self.inner = 2 * size + 4 * REACH  # double-rate samples -6 to 2 size + 5 of a frame
-        up = torch.zeros(self.slices * size, self.inner)
-        for column in range(self.inner):
+        # Double-rate samples -6 to 2 size + 5 of a frame; then nothing, up to what matrix products like to read.
+        self.inner = -(-(2 * size + 4 * REACH) // ALIGNED) * ALIGNED
+        up = self.up_taps.new_zeros(self.slices * size, self.inner)
+        for column in range(2 * size + 4 * REACH):
             base, odd = divmod(column - 2 * REACH, 2)
             for offset, tap in enumerate(self.up_pair[odd]):
                 up[base + offset - REACH + self.margin, column] += tap
-        down = torch.zeros(self.inner, size)
+        down = self.down_taps.new_zeros(self.inner, size)
         for column in range(size):
             down[2 * column + 1 : 2 * column + 1 + TAPS, column] = self.down_taps
         self.register_buffer("up", up)
@@ -210,6 +213,16 @@ class Frames(EngineActivation):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(batch, channels, samples)`` to the same shape."""
+        return self.activate(self.double_rate(x).reshape(*x.shape[:2], -1), x)
+
+    def activate(self, inner: Tensor, x: Tensor) -> Tensor:
+        """From every frame's double-rate samples, ``(batch, channels, frames * inner)``, to the output."""
+        # In three dimensions TensorRT 8.6 makes one kernel of the snake, in four three.
+        inner = snake(inner, self.alpha, self.gain)
+        return (inner.reshape(*x.shape[:2], -1, self.inner) @ self.down).reshape(x.shape)
+
+    def double_rate(self, x: Tensor) -> Tensor:
+        """Every frame's double-rate samples, ``(batch, channels, frames, inner)``, edges put right by position."""
         batch, channels, samples = x.shape
         size, margin = self.size, self.margin
         x = F.pad(x, (margin, margin), mode="replicate")
@@ -221,10 +234,44 @@ class Frames(EngineActivation):
         inner = window @ self.up
         frame = torch.arange(samples // size, device=x.device).view(-1, 1)
         place = torch.arange(self.inner, device=x.device) - 2 * REACH + 2 * size * frame
-        inner = torch.where(place < 0, first, torch.where(place >= 2 * samples, last, inner))
-        # In three dimensions TensorRT 8.6 makes one kernel of the snake, in four three.
-        inner = snake(inner.reshape(batch, channels, -1), self.alpha, self.gain)
-        return (inner.reshape(batch, channels, -1, self.inner) @ self.down).reshape(batch, channels, samples)
+        return torch.where(place < 0, first, torch.where(place >= 2 * samples, last, inner))
+
+
+class Ends(Frames):
+    """:class:`Frames` whose first and last frames have matrices of their own, which know how the signal goes on.
+
+    Nothing is padded, and nothing is chosen by position. Inputs of fewer than five frames are computed as there.
+
+    Args:
+        original: The activation.
+        rate: As in :class:`Frames`.
+        size: As in :class:`Frames`.
+    """
+
+    front: Tensor
+    back: Tensor
+
+    def __init__(self, original: AliasFreeActivation, rate: int, size: int) -> None:
+        super().__init__(original, rate, size)
+        self.ends = -(-2 * REACH // self.size)  # frames at either end that see an edge
+        self.length = (2 * self.ends + 1) * self.size
+        # What is linear is known by what it makes of unit impulses.
+        impulses = torch.eye(self.length, dtype=self.up.dtype, device=self.up.device)
+        made = self.double_rate(impulses.unsqueeze(0)).squeeze(0)
+        self.register_buffer("front", made[:, : self.ends].flatten(1).contiguous())
+        self.register_buffer("back", made[:, -self.ends :].flatten(1).contiguous())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(batch, channels, samples)`` to the same shape."""
+        batch, channels, samples = x.shape
+        if samples < self.length:
+            return super().forward(x)
+        size, between = self.size, samples - 2 * self.ends * self.size
+        starts = [self.ends * size - self.margin + i * size for i in range(self.slices)]
+        parts = [x[..., start : start + between].reshape(batch, channels, -1, size) for start in starts]
+        inner = (torch.cat(parts, dim=-1) @ self.up).reshape(batch, channels, -1)
+        ends = x[..., : self.length] @ self.front, x[..., samples - self.length :] @ self.back
+        return self.activate(torch.cat([ends[0], inner, ends[1]], dim=-1), x)
 
 
 Form = Callable[[AliasFreeActivation, int], nn.Module]
@@ -239,9 +286,17 @@ FORMS: dict[str, Form] = {
     "shifted": lambda original, _: Shifted(original),
     "frames-16": lambda original, rate: Frames(original, rate, size=16),
     "frames-32": lambda original, rate: Frames(original, rate, size=32),
+    "ends-16": lambda original, rate: Ends(original, rate, size=16),
+    "ends-32": lambda original, rate: Ends(original, rate, size=32),
 }
-# Matrix products only, nothing strided or depthwise; figures of benchmarks/activations.py are to confirm it.
-DEFAULT_FORM = "frames-16"
+# Matrix products only, nothing strided, depthwise or padded; chosen by benchmarks/activations.py.
+DEFAULT_FORM = "ends-16"
+SHORT_FORM = "frames-16"  # for fewer frames than that takes
+
+
+def fewest_frames(form: str) -> int:
+    """Mel frames that a graph of open length with this form takes at least: both ends and one frame between them."""
+    return 5 if form.startswith("ends") else 1
 
 
 def known_form(name: str) -> str:
