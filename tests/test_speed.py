@@ -171,6 +171,25 @@ def test_a_range_of_shapes_is_run_in_turn_with_its_own_shape(settings: Settings,
     assert static.speedup_static is None
 
 
+@pytest.mark.parametrize(
+    ("twins", "shapes", "compared"),
+    [
+        ("all", "1x1_1x3_1x9", True),
+        ("best", "1x1_1x3_1x9", False),
+        ("best", "1x1_1x3_1x9+1x1_1x2_1x2", True),
+        ("off", "1x1_1x2_1x9", False),
+    ],
+)
+def test_twins_are_built_where_they_are_wanted(
+    settings: Settings, ranged: type[Backend], twins: str, shapes: str, compared: bool
+) -> None:
+    """Everywhere, at the shapes that an engine is tuned for, or nowhere."""
+    case = Case("v3", ranged.name, "fp32", 1, 2, (("shapes", shapes),))
+    record = measure_case(case, replace(settings, twins=twins))
+    assert record.status is Status.OK, record.reason
+    assert (record.speedup_static is not None) is compared
+
+
 def _fails(error: Exception) -> Callable[[Runner], Runner]:
     def fail(_: Runner) -> Runner:
         raise error

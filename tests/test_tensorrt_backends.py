@@ -32,7 +32,9 @@ from bench.precision import PRECISIONS
 from bench.trt import native
 from bench.trt.library import import_library
 from bench.trt.native import convolution_types
+from bench.trt.options import parse_options
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
+from bench.vocoders.polyphase import DEFAULT_FORM, SHORT_FORM
 from bench.vocoders.synthetic import initialise
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
@@ -285,7 +287,7 @@ class TacticSource(IntEnum):
 
 def layer(kind: str, text: str) -> dict[str, object]:
     """A layer as the inspector tells of it."""
-    return {"LayerType": kind, "Inputs": [{"Format/Datatype": text}], "Name": "a layer"}
+    return {"LayerType": kind, "Inputs": [{"Format/Datatype": text}], "Name": "a layer\nof two lines"}
 
 
 class Ranges:
@@ -324,7 +326,7 @@ class Config:
         self.builder_optimization_level = 3
         self.max_aux_streams = -1
         self.profiles: list[Ranges] = []
-        self.timing = b""
+        self.timing: TimingCache | None = None
 
     def add_optimization_profile(self, profile: "Ranges") -> None:
         """Adds a profile."""
@@ -335,12 +337,8 @@ class Config:
         return TimingCache(blob)
 
     def set_timing_cache(self, cache: "TimingCache", _: bool) -> None:
-        """Starts from these times."""
-        self.timing = cache.blob
-
-    def get_timing_cache(self) -> "TimingCache":
-        """The times after the build."""
-        return TimingCache(self.timing + b"new")
+        """Starts from these times, and adds to them."""
+        self.timing = cache
 
     def set_flag(self, flag: IntEnum) -> None:
         """Adds a flag."""
@@ -409,6 +407,8 @@ class TensorRtStandIn(ModuleType):
                 return Ranges()
 
             def build_serialized_network(self, *_: object) -> bytes | None:
+                if trt.config.timing is not None:
+                    trt.config.timing.blob += b"new"
                 return trt.plan
 
         class OnnxParser:
@@ -464,7 +464,9 @@ class TensorRtStandIn(ModuleType):
                 return SimpleNamespace(name=trt.tensor_type)
 
             def create_engine_inspector(self) -> SimpleNamespace:
-                return SimpleNamespace(get_engine_information=lambda _: json.dumps({"Layers": trt.layers}))
+                # Line ends stand in its strings as they are, which is no JSON in the strict sense.
+                text = json.dumps({"Layers": trt.layers}).replace("\\n", "\n")
+                return SimpleNamespace(get_engine_information=lambda _: text)
 
         setattr(Engine, "device_memory_size" if major < 11 else "device_memory_size_v2", 1234)
 
@@ -565,6 +567,7 @@ def test_options_reach_the_builder(install: Callable[[str], TensorRtStandIn]) ->
         ({"level": "6"}, "option level is a whole number from 0 to 5, not '6'"),
         ({"level": "fast"}, "option level is a whole number"),
         ({"workspace_mib": "-1"}, "option workspace_mib is a whole number"),
+        ({"activation": "ends-16", "shapes": "1x4_1x9_1x9"}, "ends-16 takes 5 frames or more, and shapes asks for 4"),
         ({"tactics": "magic"}, "has no source 'MAGIC'; it has CUBLAS, CUDNN, EDGE_MASK_CONVOLUTIONS"),
     ],
 )
@@ -573,6 +576,23 @@ def test_wrong_options(install: Callable[[str], TensorRtStandIn], options: dict[
     with pytest.raises(InputError) as caught:
         install("10.15.1").prepare(**options)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "form"),
+    [
+        ({}, SHORT_FORM),  # the case has fewer frames than both ends take
+        ({"shapes": "1x4_1x9_1x9"}, SHORT_FORM),
+        ({"shapes": f"1x{FRAMES}_1x9_1x9+1x5_1x9_1x9"}, SHORT_FORM),
+        ({"shapes": "1x5_1x9_1x9"}, DEFAULT_FORM),
+        ({"activation": "ends-32"}, "ends-32"),  # of one length, which the form can tell
+        ({"activation": "shifted", "shapes": "1x2_1x9_1x9"}, "shifted"),
+    ],
+)
+def test_short_lengths_have_a_form_of_their_own(given: dict[str, str], form: str) -> None:
+    """The activation's default form depends on the shortest length that an engine takes."""
+    assert FRAMES < 5
+    assert parse_options(given, (1, FRAMES)).activation == form
 
 
 def test_what_tensorrt_cannot_do_is_unsupported(install: Callable[[str], TensorRtStandIn]) -> None:
@@ -704,7 +724,7 @@ def test_rtx_may_keep_its_kernels_to_itself(
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx)
     rtx.layers = ["a layer's name"]
     runner = TensorRtRtx().prepare(request("tensorrt-rtx", "fp16"))
-    assert rtx.config.timing == b""
+    assert rtx.config.timing is None
     effective = runner.effective(torch.randn(1, 100, FRAMES).half())
     assert effective.compute == "float16"
     assert "strongly typed" in effective.evidence
@@ -801,6 +821,11 @@ def test_timing_caches_are_kept_and_joined(install: Callable[[str], TensorRtStan
     assert build("0") == 0
     assert build("1") == len(b"new")
     assert build("2", timing_cache="off") == 0
+    trt = install("8.6.1")
+    assert build("3") == 0
+    assert trt.config.timing is None
+    assert build("4", timing_cache="on") == 0
+    assert build("5", timing_cache="on") == len(b"new")
 
 
 def test_a_second_start_builds_nothing(install: Callable[[str], TensorRtStandIn], tmp_path: Path) -> None:

@@ -58,16 +58,25 @@ def build_engine(
             ends = ((batch, bands, frames) for batch, frames in (profile.smallest, profile.best, profile.largest))
             ranges.set_shape(MEL, *ends)
             config.add_optimization_profile(ranges)
-    # RTX compiles kernels where it runs, and has no times to keep.
-    timed = options.timing_cache and not library.rtx
-    if timed:
-        config.set_timing_cache(config.create_timing_cache(timing), False)
+    cache = None
+    if keeps_timing(library, options):
+        cache = config.create_timing_cache(timing)
+        config.set_timing_cache(cache, False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise UnsupportedError(f"{library.name} {library.version} could not build an engine for this graph.")
-    if timed:
-        keep_timing(_bytes(config.get_timing_cache().serialize()), _joiner(builder))
+    if cache is not None:
+        keep_timing(_bytes(cache.serialize()), _joiner(builder))
     return _bytes(plan)
+
+
+def keeps_timing(library: Library, options: Options) -> bool:
+    """Whether builds start from the kernels' times of earlier ones.
+
+    TensorRT-RTX compiles kernels where it runs, and has none. With 8.6 on an H100 every process that used a timing
+    cache ended in a segmentation fault, and none could read one again: there it is for those who ask for it.
+    """
+    return not library.rtx and (library.strongly_typed if options.timing_cache is None else options.timing_cache)
 
 
 def _network_flags(trt: Any) -> int:

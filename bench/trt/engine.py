@@ -162,4 +162,5 @@ class Engine:
         if self._shapes.dynamic:
             inspector.execution_context = self._context
         text = inspector.get_engine_information(self._trt.LayerInformationFormat.JSON)
-        return list(json.loads(text)["Layers"])
+        # TensorRT writes line ends into strings as they are.
+        return list(json.loads(text, strict=False)["Layers"])

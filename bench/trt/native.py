@@ -21,7 +21,7 @@ from bench.mels import audio_identity, default_speech
 from bench.onnx_export import export_onnx, opset_for
 from bench.precision import Precision, report_engine, unsupported_reason
 from bench.record import Build, EffectivePrecision
-from bench.trt.build import build_engine
+from bench.trt.build import build_engine, keeps_timing
 from bench.trt.engine import Engine, EngineRefusedError
 from bench.trt.library import Library
 from bench.trt.options import Options, parse_options
@@ -207,7 +207,8 @@ def _open(library: Library, request: Request, options: Options, plan: bytes) -> 
 def _build(library: Library, request: Request, options: Options, made: dict[str, Any]) -> bytes:
     precision, device = request.precision, request.device
     identity = timing_identity(library, device)
-    timing = b"" if request.store is None or not options.timing_cache else request.store.read_timing(identity)
+    timed = request.store is not None and keeps_timing(library, options)
+    timing = request.store.read_timing(identity) if request.store is not None and timed else b""
 
     def keep(blob: bytes, join: Callable[[bytes, bytes], bytes]) -> None:
         if request.store is not None:

@@ -22,7 +22,8 @@ class Options:
         tactics: Names of ``TacticSource``; empty for the library's own.
         streams: Auxiliary streams; None for the library's own.
         cuda_graph: Whether inferences replay a CUDA graph.
-        timing_cache: Whether builds start from the kernels' times that earlier builds found.
+        timing_cache: Whether builds start from the kernels' times that earlier builds found; None where the library
+            keeps them safely, see :func:`bench.trt.build.keeps_timing`.
         activation: Form of the alias-free activation, one of :data:`bench.vocoders.polyphase.FORMS`.
         float32: Regular expressions of module names that stay in float32 in a lower precision, joined by ``|``.
     """
@@ -34,7 +35,7 @@ class Options:
     tactics: tuple[str, ...] = ()
     streams: int | None = None
     cuda_graph: bool = False
-    timing_cache: bool = True
+    timing_cache: bool | None = None
     float32: str = ""
     activation: str = DEFAULT_FORM
 
@@ -72,7 +73,7 @@ def parse_options(given: dict[str, str], case: Shape) -> Options:
         tactics=tuple(given["tactics"].upper().split("+")) if "tactics" in given else (),
         streams=whole("streams", 16),
         cuda_graph=switch_option("cuda_graph", given.get("cuda_graph", "off")),
-        timing_cache=switch_option("timing_cache", given.get("timing_cache", "on")),
+        timing_cache=switch_option("timing_cache", given["timing_cache"]) if "timing_cache" in given else None,
         float32=layer_pattern(given.get("float32", "")).pattern,
         activation=_form(given.get("activation"), shapes),
     )

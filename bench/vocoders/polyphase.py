@@ -240,7 +240,8 @@ class Frames(EngineActivation):
 class Ends(Frames):
     """:class:`Frames` whose first and last frames have matrices of their own, which know how the signal goes on.
 
-    Nothing is padded, and nothing is chosen by position. Inputs of fewer than five frames are computed as there.
+    Nothing is padded and nothing chosen by position, and what a frame sees of its neighbours is as little as it needs.
+    Inputs too short for a frame between the ends are computed as there.
 
     Args:
         original: The activation.
@@ -248,33 +249,55 @@ class Ends(Frames):
         size: As in :class:`Frames`.
     """
 
-    front: Tensor
-    back: Tensor
+    between: Tensor
+    edges: Tensor
 
     def __init__(self, original: AliasFreeActivation, rate: int, size: int) -> None:
         super().__init__(original, rate, size)
-        self.ends = -(-2 * REACH // self.size)  # frames at either end that see an edge
-        self.length = (2 * self.ends + 1) * self.size
-        # What is linear is known by what it makes of unit impulses.
-        impulses = torch.eye(self.length, dtype=self.up.dtype, device=self.up.device)
+        size = self.size
+        # As many samples to either side as a frame needs, up to rows that matrix products like to read.
+        fitting = (side for side in range(2 * REACH, 2 * REACH + ALIGNED) if (size + 2 * side) % ALIGNED == 0)
+        side = next(fitting, 2 * REACH)
+        self.ends = math.ceil(side / size)  # frames at either end that see an edge
+        # The frames that they lie in, counted from this one, and from where to where.
+        spans = [
+            (offset, max(0, -side - offset * size), min(size, size + side - offset * size))
+            for offset in range(-self.ends, self.ends + 1)
+        ]
+        self.spans = [(self.ends + offset, begin, end) for offset, begin, end in spans]
+        # Samples that the frames at an end need.
+        self.reach = min(self.ends * size + ALIGNED, (2 * self.ends + 1) * size)
+        # What is linear is known by what it makes of unit impulses; one frame in the middle sees no edge.
+        middle = len(spans) + self.ends
+        impulses = torch.eye((2 * middle + 1) * size, dtype=self.up.dtype, device=self.up.device)
         made = self.double_rate(impulses.unsqueeze(0)).squeeze(0)
-        self.register_buffer("front", made[:, : self.ends].flatten(1).contiguous())
-        self.register_buffer("back", made[:, -self.ends :].flatten(1).contiguous())
+        start = middle * size - side
+        self.register_buffer("between", made[start : start + size + 2 * side, middle].contiguous())
+        front, back = made[: self.reach, : self.ends].flatten(1), made[-self.reach :, -self.ends :].flatten(1)
+        self.register_buffer("edges", torch.block_diag(front, back))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(batch, channels, samples)`` to the same shape."""
         batch, channels, samples = x.shape
-        if samples < self.length:
+        if samples < (2 * self.ends + 1) * self.size:
             return super().forward(x)
-        size, between = self.size, samples - 2 * self.ends * self.size
-        starts = [self.ends * size - self.margin + i * size for i in range(self.slices)]
-        parts = [x[..., start : start + between].reshape(batch, channels, -1, size) for start in starts]
-        inner = (torch.cat(parts, dim=-1) @ self.up).reshape(batch, channels, -1)
-        ends = x[..., : self.length] @ self.front, x[..., samples - self.length :] @ self.back
-        return self.activate(torch.cat([ends[0], inner, ends[1]], dim=-1), x)
+        frames = x.reshape(batch, channels, -1, self.size)
+        last = samples // self.size - 2 * self.ends
+        window = [frames[:, :, first : first + last, begin:end] for first, begin, end in self.spans]
+        inner = (torch.cat(window, dim=-1) @ self.between).reshape(batch, channels, -1)
+        # Both ends in one product.
+        ends = torch.cat([x[..., : self.reach], x[..., samples - self.reach :]], dim=-1) @ self.edges
+        length = self.ends * self.inner
+        return self.activate(torch.cat([ends[..., :length], inner, ends[..., length:]], dim=-1), x)
 
 
 Form = Callable[[AliasFreeActivation, int], nn.Module]
+
+
+def _ends(size: int) -> Form:
+    # Five mel frames hold both ends and a frame between them where a mel frame has a multiple of four samples.
+    return lambda original, rate: (Frames if rate % 4 else Ends)(original, rate, size)
+
 
 # Each takes an activation and its samples per mel frame.
 FORMS: dict[str, Form] = {
@@ -286,8 +309,9 @@ FORMS: dict[str, Form] = {
     "shifted": lambda original, _: Shifted(original),
     "frames-16": lambda original, rate: Frames(original, rate, size=16),
     "frames-32": lambda original, rate: Frames(original, rate, size=32),
-    "ends-16": lambda original, rate: Ends(original, rate, size=16),
-    "ends-32": lambda original, rate: Ends(original, rate, size=32),
+    "ends-16": _ends(16),
+    "ends-32": _ends(32),
+    "ends-64": _ends(64),
 }
 # Matrix products only, nothing strided, depthwise or padded; chosen by benchmarks/activations.py.
 DEFAULT_FORM = "ends-16"
