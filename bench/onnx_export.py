@@ -35,16 +35,19 @@ def opset_for(strongly_typed: bool, dtype: torch.dtype) -> int:
     return BFLOAT16_OPSET if dtype is torch.bfloat16 else OPSET
 
 
-def engine_form(vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM) -> nn.Module:
+def engine_form(
+    vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM, *, dynamic: bool = False
+) -> nn.Module:
     """The copy of a vocoder that engines are built from: equal, with activations that they run fast.
 
     Args:
         vocoder: In float32.
-        mel: Its device and data type are the copy's.
+        mel: Its device and data type are the copy's; so is its length, unless that is dynamic.
         float32: Layers to keep in float32; see :func:`bench.vocoders.mixed.lower`.
         activation: The alias-free activation's form; see :data:`bench.vocoders.polyphase.FORMS`.
+        dynamic: Whether the copy shall take any length.
     """
-    return lower(polyphase(vocoder, activation), mel.dtype, float32).to(mel.device)
+    return lower(polyphase(vocoder, activation, 1 if dynamic else mel.shape[-1]), mel.dtype, float32).to(mel.device)
 
 
 def export_onnx(
@@ -82,7 +85,7 @@ def export_onnx(
     if quantised:
         model = _quantised_form(vocoder, mel, quantised, activation)
     else:
-        model = engine_form(vocoder, mel, float32, activation)
+        model = engine_form(vocoder, mel, float32, activation, dynamic=dynamic)
     options: dict[str, Any] = {"dynamo": False}
     if newer:
         options = {"dynamo": True, "external_data": False, "verbose": False}

@@ -1,10 +1,11 @@
 """Which form of BigVGAN's alias-free activation does an engine run fastest?
 
-    python benchmarks/activations.py [--shape 96x29952 ...] [--form NAME ...] [--level 3] [--workers 4]
+    python benchmarks/activations.py [--shape 96x29952 ...] [--form NAME ...] [--level 3] [--workers 2]
 
 Each form stands between two convolutions, as in the vocoder, because what an engine loses on the way between
 memory layouts belongs to its price; the two convolutions alone are timed too and subtracted. Needs TensorRT and
-an NVIDIA GPU. Engines are built by several processes at once, then timed one after the other. Prints a table,
+an NVIDIA GPU. Engines are built by several processes at once, which
+slows each down and disturbs its choice of kernels, then timed one after the other. Prints a table,
 and with ``--layers FILE`` writes what each engine's layers took.
 """
 
@@ -181,7 +182,7 @@ def main() -> int:
     parser.add_argument("--shape", action="append", metavar="CHANNELSxSAMPLES", help=f"default: {', '.join(SHAPES)}")
     parser.add_argument("--form", action="append", choices=[*CANDIDATES, CONVOLUTIONS], metavar="NAME")
     parser.add_argument("--level", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--layers", type=Path, metavar="FILE", help="write every layer's time as JSON")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():

@@ -76,8 +76,8 @@ def test_filter_is_a_half_band_low_pass() -> None:
 def test_every_form_for_engines_is_equal(changes: dict[str, object], form: str) -> None:
     """Each form of the activation equals the original at any batch and length, edges included."""
     model = small_v3(**changes).double()
-    twin = polyphase(model, form).double()
-    for batch, frames in ((1, 3), (2, 7)):
+    for batch, frames, multiple in ((1, 3, 1), (2, 7, 1), (1, 3, 3), (2, 24, 24), (1, 24, 4)):
+        twin = polyphase(model, form, multiple).double()
         mel = 3 * torch.randn(batch, 100, frames, dtype=torch.float64) - 6
         wave, other = model(mel), twin(mel)
         assert snr_db(wave, other) > 250

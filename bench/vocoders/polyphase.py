@@ -177,7 +177,7 @@ class Frames(EngineActivation):
 
     Args:
         original: The activation.
-        rate: Samples per mel frame here; the input's length is a multiple of it.
+        rate: Samples that the input's length is a multiple of, those of a mel frame or more.
         size: Samples of a frame at most; the largest divisor that it shares with ``rate`` is used.
     """
 
@@ -299,7 +299,7 @@ def _ends(size: int) -> Form:
     return lambda original, rate: (Frames if rate % 4 else Ends)(original, rate, size)
 
 
-# Each takes an activation and its samples per mel frame.
+# Each takes an activation and the samples that its input's length is a multiple of.
 FORMS: dict[str, Form] = {
     "original": lambda original, _: original,
     "grouped": lambda original, _: Grouped(original),
@@ -334,12 +334,14 @@ def known_form(name: str) -> str:
     return name
 
 
-def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM) -> nn.Module:
+def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM, frames: int = 1) -> nn.Module:
     """A copy of ``vocoder`` with every alias-free activation in another form; v4 has none.
 
     Args:
         vocoder: In float32.
         form: One of ``FORMS``.
+        frames: Mel frames of every input, or a number that they are a multiple of; it lets the form cut the signal
+            into fewer pieces where a mel frame has few samples.
 
     Raises:
         InputError: an unknown form.
@@ -350,7 +352,7 @@ def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM) -> nn.Module:
         for name, module in list(twin.named_modules()):
             if isinstance(module, AliasFreeActivation):
                 parent, _, child = name.rpartition(".")
-                setattr(twin.get_submodule(parent), child, FORMS[form](module, _rate(twin.config, name)))
+                setattr(twin.get_submodule(parent), child, FORMS[form](module, frames * _rate(twin.config, name)))
     return twin.eval()
 
 
