@@ -100,7 +100,15 @@ def plugin() -> ModuleType:
 def read(plugin: ModuleType, **options: object) -> list[object]:
     """Reads a sweep's options in this process, as pytest does before anything runs."""
     defaults: dict[str, object] = dict.fromkeys(("profile", "versions", "backends", "precisions", "batches", "frames"))
-    defaults |= {"device": "cpu", "weights": None, "audio": None, "results": "results", "engines": None, "threads": 1}
+    defaults |= {
+        "device": "cpu",
+        "weights": None,
+        "audio": None,
+        "results": "results",
+        "engines": None,
+        "twins": "all",
+        "threads": 1,
+    }
     option = SimpleNamespace(**(defaults | {"seed": 0, "benchmark_disable": False} | options))
     cases, _ = plugin._read_sweep(SimpleNamespace(option=option))
     return cases

@@ -36,6 +36,7 @@ from bench.trt.options import parse_options
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 from bench.vocoders.polyphase import DEFAULT_FORM, SHORT_FORM
 from bench.vocoders.synthetic import initialise
+from tests.conftest import small_v3
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 FRAMES = 3
@@ -119,6 +120,7 @@ class TorchTensorRtStandIn(ModuleType):
             return Compiled(exported_program.module(), children)
 
         self.dynamo = SimpleNamespace(compile=compile)
+        self.Input = SimpleNamespace
 
 
 @pytest.fixture
@@ -158,6 +160,20 @@ def test_a_build_starts_without_a_timing_cache(torch_tensorrt: TorchTensorRtStan
         paths.add(torch_tensorrt.given["timing_cache_path"])
     assert len(paths) == 2
     assert "" not in paths
+
+
+@pytest.mark.usefixtures("torch_tensorrt")
+def test_a_range_of_lengths_is_exported_for_all_of_them() -> None:
+    """The program that torch-tensorrt gets equals BigVGAN at lengths other than the one that it was traced at."""
+    vocoder = small_v3(
+        upsample_rates=[4, 2], upsample_kernel_sizes=[8, 4], resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1]]
+    )
+    case = Case("v3", "tensorrt", "fp32", 1, 8, (("shapes", "1x6_1x8_4x24"),))
+    runner = TorchTensorRt().prepare(Request(vocoder, case, PRECISIONS["fp32"], torch.zeros(1, 100, 8), CPU))
+    for batch, frames in ((2, 6), (3, 7), (4, 24)):
+        mel = torch.randn(batch, 100, frames)
+        with torch.inference_mode():
+            torch.testing.assert_close(runner.run(mel), vocoder(mel), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("level", ["high", "6", "-1", "1.5"])
@@ -567,7 +583,7 @@ def test_options_reach_the_builder(install: Callable[[str], TensorRtStandIn]) ->
         ({"level": "6"}, "option level is a whole number from 0 to 5, not '6'"),
         ({"level": "fast"}, "option level is a whole number"),
         ({"workspace_mib": "-1"}, "option workspace_mib is a whole number"),
-        ({"activation": "ends-16", "shapes": "1x4_1x9_1x9"}, "ends-16 takes 5 frames or more, and shapes asks for 4"),
+        ({"activation": "ends-16", "shapes": "1x5_1x9_1x9"}, "ends-16 takes 6 frames or more, and shapes asks for 5"),
         ({"tactics": "magic"}, "has no source 'MAGIC'; it has CUBLAS, CUDNN, EDGE_MASK_CONVOLUTIONS"),
     ],
 )
@@ -582,16 +598,16 @@ def test_wrong_options(install: Callable[[str], TensorRtStandIn], options: dict[
     ("given", "form"),
     [
         ({}, SHORT_FORM),  # the case has fewer frames than both ends take
-        ({"shapes": "1x4_1x9_1x9"}, SHORT_FORM),
-        ({"shapes": f"1x{FRAMES}_1x9_1x9+1x5_1x9_1x9"}, SHORT_FORM),
-        ({"shapes": "1x5_1x9_1x9"}, DEFAULT_FORM),
+        ({"shapes": "1x5_1x9_1x9"}, SHORT_FORM),
+        ({"shapes": f"1x{FRAMES}_1x9_1x9+1x6_1x9_1x9"}, SHORT_FORM),
+        ({"shapes": "1x6_1x9_1x9"}, DEFAULT_FORM),
         ({"activation": "ends-32"}, "ends-32"),  # of one length, which the form can tell
         ({"activation": "shifted", "shapes": "1x2_1x9_1x9"}, "shifted"),
     ],
 )
 def test_short_lengths_have_a_form_of_their_own(given: dict[str, str], form: str) -> None:
     """The activation's default form depends on the shortest length that an engine takes."""
-    assert FRAMES < 5
+    assert FRAMES < 6
     assert parse_options(given, (1, FRAMES)).activation == form
 
 

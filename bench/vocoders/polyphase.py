@@ -319,8 +319,11 @@ SHORT_FORM = "frames-16"  # for fewer frames than that takes
 
 
 def fewest_frames(form: str) -> int:
-    """Mel frames that a graph of open length with this form takes at least: both ends and one frame between them."""
-    return 5 if form.startswith("ends") else 1
+    """Mel frames that a graph of open length with this form takes at least.
+
+    Both ends and two frames between them, because ``torch.export`` takes a size that may be one for a case of its own.
+    """
+    return 6 if form.startswith("ends") else 1
 
 
 def known_form(name: str) -> str:
