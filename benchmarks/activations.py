@@ -29,10 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.vocoders.alias_free import AliasFreeActivation
 from bench.vocoders.polyphase import FORMS, REACH, Blocks, snake
 
-# Channels and samples of BigVGAN's stages.
+# Channels and samples of BigVGAN's stages at 468 mel frames.
 SHAPES = ("768x1872", "192x14976", "96x29952", "24x119808")
 CONVOLUTIONS = "two convolutions alone"
-FRAMES = 468  # that the shapes belong to
 WARM, ROUNDS = 20, 60
 
 
@@ -68,7 +67,7 @@ class Sandwich(nn.Module):
         with torch.no_grad():
             original.act.alpha.normal_(0, 0.3)
             original.act.beta.normal_(0, 0.3)
-        self.act = nn.Identity() if form == CONVOLUTIONS else CANDIDATES[form](original, samples // FRAMES)
+        self.act = nn.Identity() if form == CONVOLUTIONS else CANDIDATES[form](original, samples)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(1, channels, samples)`` to the same shape."""
