@@ -1,8 +1,10 @@
 """What the native backends share: from a request to a runner, through the engine cache."""
 
 import hashlib
+import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
@@ -37,8 +39,9 @@ _SOURCES = (
     "vocoders/quantised.py",
 )
 
-# Layer types of the inspector that hold the arithmetic, and how it writes data types.
-_CONVOLUTIONS = ("convolution", "deconvolution", "caskconvolution", "caskdeconvolution")
+_ACCUMULATOR = re.compile(r"_f16f16_f16f(16|32)_")
+
+# How the inspector writes data types.
 # Looked at in this order: "float8" and "bfloat16" hold the word that stands for float32.
 _FORMATS = {
     "int8": ("int8",),
@@ -67,13 +70,15 @@ def prepare_native(library: Library, request: Request) -> Runner:
         return _build(library, request, options, made)
 
     loaded, found, load_s = _load(library, request, options, key, build)
+    layers = loaded.layers()
     details = {
         library.trt.__name__: library.version,
         "opset": opset_for(library.strongly_typed, precision.dtype),
         **({"activation": options.activation} if request.case.version == "v3" else {}),
         "shapes": str(options.shapes),
         "context_bytes": loaded.context_bytes,
-        "layers": len(loaded.layers()),
+        "layers": len(layers),
+        **({"accumulators": sums} if (sums := accumulators(layers)) else {}),
         **made,
         **({"cache": found.note} if found.note else {}),
     }
@@ -264,7 +269,7 @@ def convolution_types(layers: list[Any]) -> dict[str, int]:
     """
     counts: dict[str, int] = {}
     for layer in layers:
-        if not isinstance(layer, dict) or layer.get("LayerType", "").lower() not in _CONVOLUTIONS:
+        if not _is_convolution(layer):
             continue
         text = str(layer["Inputs"][0].get("Format/Datatype", "")).lower()
         for name, spellings in _FORMATS.items():
@@ -272,3 +277,26 @@ def convolution_types(layers: list[Any]) -> dict[str, int]:
                 counts[name] = counts.get(name, 0) + 1
                 break
     return counts
+
+
+def accumulators(layers: list[Any]) -> str:
+    """Data types that an engine's float16 convolutions add in, with the number of convolutions of each.
+
+    From the kernels' names, in which ``f16f16_f16f32`` is float16 inputs and float32 sums; empty where the names do
+    not tell. Sums in float16 are noisier, and nothing else in an engine shows them.
+
+    Args:
+        layers: The inspector's ``Layers``, objects at detailed verbosity.
+    """
+    found = [
+        match[1]
+        for layer in layers
+        if _is_convolution(layer) and (match := _ACCUMULATOR.search(str(layer.get("TacticName", ""))))
+    ]
+    counts = Counter(f"float{bits}" for bits in found)
+    return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+
+
+def _is_convolution(layer: Any) -> bool:
+    # CaskConvolution, CaskDeconvolutionV2, CaskGemmDeconvolution and what other versions call them.
+    return isinstance(layer, dict) and "convolution" in str(layer.get("LayerType", "")).lower()
