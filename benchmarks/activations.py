@@ -56,9 +56,9 @@ CANDIDATES = {
 
 
 class Sandwich(nn.Module):
-    """An activation between two convolutions."""
+    """An activation between two convolutions, in a form that knows what its input's length is a multiple of."""
 
-    def __init__(self, channels: int, samples: int, form: str) -> None:
+    def __init__(self, channels: int, multiple: int, form: str) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.first = nn.Conv1d(channels, channels, 3, padding=1)
@@ -67,20 +67,20 @@ class Sandwich(nn.Module):
         with torch.no_grad():
             original.act.alpha.normal_(0, 0.3)
             original.act.beta.normal_(0, 0.3)
-        self.act = nn.Identity() if form == CONVOLUTIONS else CANDIDATES[form](original, samples)
+        self.act = nn.Identity() if form == CONVOLUTIONS else CANDIDATES[form](original, multiple)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(1, channels, samples)`` to the same shape."""
         return self.last(self.act(self.first(x)))
 
 
-def build(form: str, shape: tuple[int, int], level: int, folder: Path) -> tuple[str, float]:
+def build(form: str, shape: tuple[int, int], multiple: int, level: int, folder: Path) -> tuple[str, float]:
     """Writes the engine of a form; returns the reason why there is none, or nothing, and the seconds."""
     import tensorrt as trt
 
     started = time.perf_counter()
     name = file_name(form, shape)
-    model = Sandwich(*shape, form).eval()
+    model = Sandwich(shape[0], multiple, form).eval()
     onnx_file = folder / f"{name}.onnx"
     with torch.no_grad():
         torch.onnx.export(
@@ -180,6 +180,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", action="append", metavar="CHANNELSxSAMPLES", help=f"default: {', '.join(SHAPES)}")
     parser.add_argument("--form", action="append", choices=[*CANDIDATES, CONVOLUTIONS], metavar="NAME")
+    parser.add_argument(
+        "--multiple",
+        type=int,
+        metavar="N",
+        help="what every length is a multiple of, as for an engine of many (default: the length)",
+    )
     parser.add_argument("--level", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--layers", type=Path, metavar="FILE", help="write every layer's time as JSON")
@@ -196,7 +202,10 @@ def main() -> int:
         folder = Path(directory)
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
-            futures = [pool.submit(build, form, shape, arguments.level, folder) for form, shape in jobs]
+            futures = [
+                pool.submit(build, form, shape, arguments.multiple or shape[1], arguments.level, folder)
+                for form, shape in jobs
+            ]
             built = [future.result() for future in futures]
         alone: dict[tuple[int, ...], float] = {}
         for (form, shape), (reason, seconds) in zip(jobs, built, strict=True):
