@@ -32,6 +32,7 @@ from bench.trt.options import Options, parse_options
 _SOURCES = (
     "onnx_export.py",
     "trt/build.py",
+    "vocoders/alias_free.py",
     "vocoders/bigvgan.py",
     "vocoders/hifigan.py",
     "vocoders/mixed.py",

@@ -313,7 +313,7 @@ FORMS: dict[str, Form] = {
     "ends-32": _ends(32),
     "ends-64": _ends(64),
 }
-# Matrix products only, nothing strided, depthwise or padded; chosen by benchmarks/activations.py.
+# Matrix products only, nothing strided, depthwise or padded; benchmarks/README.md says what is measured of it.
 DEFAULT_FORM = "ends-16"
 SHORT_FORM = "frames-16"  # for fewer frames than that takes
 
