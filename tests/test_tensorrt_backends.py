@@ -496,7 +496,8 @@ class TensorRtStandIn(ModuleType):
 
         if major >= 10:
             self.ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED="user managed")
-        self.LayerType = SimpleNamespace(CONVOLUTION=0, DECONVOLUTION=1, UNARY=2)
+        kinds = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "ELEMENTWISE", "UNARY", "SHUFFLE")
+        self.LayerType = SimpleNamespace(**{kind: index for index, kind in enumerate(kinds)})
         self.float32 = "float32"
         self.float16 = "float16"
         self.network_input, self.network_output = SimpleNamespace(dtype="float32"), SimpleNamespace(dtype="float32")
@@ -899,14 +900,37 @@ def test_an_engine_that_tensorrt_refuses_is_built_again(
     assert TensorRtOnnx().prepare(wanted).build.from_cache is False
 
 
-def test_layers_kept_in_float32_need_strong_typing(install: Callable[[str], TensorRtStandIn]) -> None:
-    """The pattern reaches the exporter; 8.6, whose graph has one data type, says that it cannot."""
+def test_layers_kept_in_float32(install: Callable[[str], TensorRtStandIn]) -> None:
+    """Strong typing takes them from the graph; 8.6, whose graph has one data type, holds layers by their names."""
     trt = install("10.15.1")
     trt.tensor_type = "HALF"
     trt.prepare("fp16", float32="conv_post")
     assert trt.exported["float32"] == "conv_post"
-    with pytest.raises(UnsupportedError, match=r"TensorRT 8\.6\.1 .* cannot keep layers in float32"):
-        install("8.6.1").prepare("fp16", float32="conv_post")
+    assert "OBEY_PRECISION_CONSTRAINTS" not in trt.config.flags
+
+    def node(name: str, kind: str, dtype: str = "float32") -> SimpleNamespace:
+        return SimpleNamespace(
+            name=name, type=getattr(trt.LayerType, kind), get_output=lambda _: SimpleNamespace(dtype=dtype)
+        )
+
+    trt = install("8.6.1")
+    trt.tensor_type = "HALF"
+    trt.network = [
+        node("/conv_pre/Conv", "CONVOLUTION"),
+        node("/resblocks.1/convs1.0/Conv", "CONVOLUTION"),
+        node("/resblocks.1/activations.0/Sin", "UNARY", "float16"),
+        node("/resblocks.1/activations.0/Add", "ELEMENTWISE", "int32"),
+        node("/resblocks.1/activations.0/Reshape", "SHUFFLE"),
+        node("/resblocks.10/convs1.0/Conv", "CONVOLUTION"),
+        node("(Unnamed Layer* 3) [Shuffle]", "UNARY"),
+    ]
+    trt.prepare("fp16", float32=r"conv_pre$|resblocks\.1\.")
+    assert [hasattr(layer, "precision") for layer in trt.network] == [True, True, True, False, False, False, False]
+    assert {trt.network[index].precision for index in range(3)} == {"float32"}
+    assert trt.config.flags == {"TF32", "FP16", "OBEY_PRECISION_CONSTRAINTS"}
+    assert trt.exported["float32"] == ""
+    with pytest.raises(InputError, match="no layer's name begins with 'Conv'"):
+        trt.prepare("fp16", float32="Conv")
 
 
 # --- where there is no GPU, or no TensorRT ----------------------------------------------------------------

@@ -14,6 +14,7 @@ from bench.errors import InputError, UnsupportedError
 from bench.precision import Precision
 from bench.trt.library import Library
 from bench.trt.options import Options
+from bench.vocoders.mixed import layer_pattern, no_such_layer
 
 MEL, AUDIO = "mel", "audio"
 
@@ -40,7 +41,7 @@ def build_engine(
 
     Raises:
         UnsupportedError: this TensorRT cannot read the graph or build the engine, or lacks an option.
-        InputError: an unknown tactic source.
+        InputError: an unknown tactic source, or a pattern that names no layer.
     """
     trt, logger = library.trt, library.logger()
     builder = trt.Builder(logger)
@@ -51,6 +52,8 @@ def build_engine(
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     _set_types(library, config, network, precision)
+    if options.float32 and not library.strongly_typed:
+        _keep_float32(trt, config, network, options.float32)
     _set_options(library, config, options)
     if options.shapes.dynamic:
         for profile in options.shapes.profiles:
@@ -102,6 +105,25 @@ def _set_types(library: Library, config: Any, network: Any, precision: Precision
         config.set_flag(trt.BuilderFlag.INT8)
     for tensor in (network.get_input(0), network.get_output(0)):
         tensor.dtype = trt.float16
+
+
+def _keep_float32(trt: Any, config: Any, network: Any, pattern: str) -> None:
+    """Holds layers to float32 where the graph cannot say so; the builder fails where it could not obey."""
+    wanted, kinds = layer_pattern(pattern), trt.LayerType
+    arithmetic = (kinds.CONVOLUTION, kinds.DECONVOLUTION, kinds.MATRIX_MULTIPLY, kinds.ELEMENTWISE, kinds.UNARY)
+    kept = [
+        layer
+        for layer in map(network.get_layer, range(network.num_layers))
+        # An exported layer is called /resblocks.0/convs1.0/Conv, its module resblocks.0.convs1.0.
+        if layer.type in arithmetic
+        and layer.get_output(0).dtype in (trt.float32, trt.float16)  # not a shape's arithmetic
+        and wanted.match(layer.name.strip("/").rpartition("/")[0].replace("/", "."))
+    ]
+    if not kept:
+        raise no_such_layer(pattern)
+    for layer in kept:
+        layer.precision = trt.float32
+    config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
 
 
 def _set_options(library: Library, config: Any, options: Options) -> None:

@@ -109,8 +109,6 @@ def _check(library: Library, request: Request, options: Options) -> None:
         raise UnsupportedError("TensorRT has no autocast; fp16 and bf16 are its lower precisions.")
     if precision.dtype is torch.bfloat16 and not library.has_bfloat16:
         raise UnsupportedError(f"{library.name} {library.version} has no bfloat16 for every layer; TensorRT 10.0 has.")
-    if options.float32 and not library.strongly_typed:
-        raise UnsupportedError(f"{library.name} {library.version} is weakly typed and cannot keep layers in float32.")
     if options.float32 and (precision.dtype is torch.float32 or precision.quantised):
         raise UnsupportedError("option float32 is for fp16 and bf16.")
     if precision.quantised == "float8" and not library.strongly_typed:
@@ -230,7 +228,7 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
             file,
             opset_for(library.strongly_typed, precision.dtype),
             dynamic=options.shapes.dynamic,
-            float32=options.float32,
+            float32=options.float32 if library.strongly_typed else "",
             activation=options.activation,
             quantised=precision.name if precision.quantised else "",
         )

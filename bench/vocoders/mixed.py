@@ -52,6 +52,11 @@ def layer_pattern(text: str) -> re.Pattern[str]:
         raise InputError(f"option float32 is a regular expression of layer names, not {text!r}: {error}") from error
 
 
+def no_such_layer(text: str) -> InputError:
+    """What to raise where the option ``float32`` matches nothing."""
+    return InputError(f"option float32: no layer's name begins with {text!r}; they are named as in checkpoints")
+
+
 def lower(vocoder: nn.Module, dtype: torch.dtype, float32: str = "") -> nn.Module:
     """Converts a float32 vocoder in place, but for the layers whose names match a pattern from their first letter.
 
@@ -66,7 +71,7 @@ def lower(vocoder: nn.Module, dtype: torch.dtype, float32: str = "") -> nn.Modul
     wanted = layer_pattern(float32)
     kept = {name: copy.deepcopy(layer) for name, layer in layers(vocoder).items() if float32 and wanted.match(name)}
     if float32 and not kept:
-        raise InputError(f"option float32: no layer's name begins with {float32!r}; they are named as in checkpoints")
+        raise no_such_layer(float32)
     vocoder.to(dtype)
     for name, layer in kept.items():
         parent, _, child = name.rpartition(".")
