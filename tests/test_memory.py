@@ -1,11 +1,21 @@
 """Memory is seen by the witness that can see it, and blank where none can."""
 
+import gc
+
 import numpy as np
+import pytest
 import torch
 
-from bench.measure.memory import MemoryMeter, RssPeak
+from bench.measure.memory import MemoryMeter, RssPeak, trim
 
 PLANTED = 200 * 2**20
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_to_free() -> None:
+    """What earlier tests left behind goes back before a test weighs anything, not while it does."""
+    gc.collect()
+    trim()
 
 
 def allocate() -> None:

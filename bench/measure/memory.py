@@ -49,7 +49,7 @@ class RssPeak:
         self._read()
 
 
-def _trim() -> None:
+def trim() -> None:
     """Hands memory that was freed, but kept by the C library, back to the system; only glibc can be asked to."""
     library = ctypes.util.find_library("c")
     trim = getattr(ctypes.CDLL(library), "malloc_trim", None) if library else None
@@ -66,7 +66,7 @@ class MemoryMeter:
 
     def __init__(self, device: torch.device) -> None:
         gc.collect()
-        _trim()
+        trim()
         self.device = device
         self.rss_before = psutil.Process().memory_info().rss
         self.handle = nvml_handle(device)
