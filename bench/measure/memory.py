@@ -52,9 +52,9 @@ class RssPeak:
 def trim() -> None:
     """Hands memory that was freed, but kept by the C library, back to the system; only glibc can be asked to."""
     library = ctypes.util.find_library("c")
-    trim = getattr(ctypes.CDLL(library), "malloc_trim", None) if library else None
-    if trim is not None:
-        trim(0)
+    release = getattr(ctypes.CDLL(library), "malloc_trim", None) if library else None
+    if release is not None:
+        release(0)
 
 
 class MemoryMeter:
