@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bench.mels import default_speech, log_mel, speech_mels
-from bench.onnx_export import export_onnx, opset_for
+from bench.onnx_export import engine_form, export_onnx, opset_for
 from bench.vocoders import load_vocoder
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 from bench.vocoders.polyphase import DEFAULT_FORM, fewest_frames
@@ -89,11 +89,19 @@ def test_an_open_graph_equals_eager_at_every_shape(tmp_path: Path, version: str,
         pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install -e '.[onnx]'")
     vocoder = tiny(version)
     file = tmp_path / "vocoder.onnx"
-    export_onnx(vocoder, torch.zeros(1, 100, 9), file, opset, dynamic=True)
+    # Eight frames have common divisors with what a form would like to cut the signal into; other lengths have not.
+    export_onnx(vocoder, torch.zeros(1, 100, 8), file, opset, dynamic=True)
     voice = log_mel(default_speech(), vocoder.spec)
     shortest = fewest_frames(DEFAULT_FORM) if version == "v3" else 2
     for batch, frames in ((1, shortest), (1, 9), (1, 100), (2, 47), (4, 17)):
         assert_equal(vocoder, file, speech_mels(voice, batch, frames))
+
+
+def test_one_length_is_cut_into_larger_frames() -> None:
+    """A known length lets BigVGAN's first activations, of four samples a mel frame, be cut into fewer pieces."""
+    for dynamic, size in ((False, 16), (True, 4)):
+        form = engine_form(tiny("v3"), torch.zeros(1, 100, 8), activation="ends-16", dynamic=dynamic)
+        assert form.resblocks[0].activations[0].size == size
 
 
 @pytest.mark.parametrize("opset", [17, 20])

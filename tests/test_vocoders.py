@@ -18,7 +18,7 @@ from bench.vocoders import V3, V4, load_vocoder, load_with_identity
 from bench.vocoders.alias_free import AliasFreeActivation, kaiser_sinc_filter
 from bench.vocoders.bigvgan import AmpBlock, BigVgan, BigVganConfig
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
-from bench.vocoders.polyphase import FORMS, polyphase
+from bench.vocoders.polyphase import FORMS, Ends, fewest_frames, polyphase
 from bench.vocoders.synthetic import initialise
 from tests.conftest import SMALL_V3, small_v3
 
@@ -76,13 +76,25 @@ def test_filter_is_a_half_band_low_pass() -> None:
 def test_every_form_for_engines_is_equal(changes: dict[str, object], form: str) -> None:
     """Each form of the activation equals the original at any batch and length, edges included."""
     model = small_v3(**changes).double()
-    for batch, frames, multiple in ((1, 3, 1), (2, 7, 1), (1, 3, 3), (2, 24, 24), (1, 24, 4)):
-        twin = polyphase(model, form, multiple).double()
+    twins = {multiple: polyphase(model, form, multiple).double() for multiple in (1, 24)}
+    for batch, frames, multiple in ((1, 3, 1), (2, 7, 1), (2, 24, 24)):
+        twin = twins[multiple]
         mel = 3 * torch.randn(batch, 100, frames, dtype=torch.float64) - 6
         wave, other = model(mel), twin(mel)
         assert snr_db(wave, other) > 250
         assert torch.allclose(wave[..., :16], other[..., :16], rtol=0, atol=1e-9)
         assert torch.allclose(wave[..., -16:], other[..., -16:], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("form", ["ends-16", "ends-32", "ends-64"])
+def test_the_fewest_frames_are_enough_at_every_rate(form: str) -> None:
+    """In a graph of open length both ends and two frames between them fit, or the form chooses edges by position."""
+    original = AliasFreeActivation(2, beta=True, logscale=True)
+    chosen = [FORMS[form](original, rate) for rate in range(1, 257)]
+    ends = [(rate, made) for rate, made in enumerate(chosen, start=1) if isinstance(made, Ends)]
+    assert len(ends) == 64
+    for rate, made in ends:
+        assert (2 * made.ends + 2) * made.size <= fewest_frames(form) * rate
 
 
 def test_an_unknown_form_is_named() -> None:
