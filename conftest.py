@@ -39,10 +39,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--twins",
-        choices=["all", "best", "off"],
+        metavar="WHERE",
         default="all",
-        help="also build engines for one shape, to compare an engine for many with: for all shapes run, for the ones "
-        "that it is tuned for, or off (default: all)",
+        help="for which shapes an engine for many is compared with one for the shape alone: all, best (those that it "
+        "is tuned for) or off (default: all)",
     )
     group.addoption("--threads", metavar="N", type=int, help="CPU threads (default: physical cores)")
     group.addoption("--seed", metavar="N", type=int, default=0, help="seed of weights and order (default: 0)")
@@ -127,6 +127,8 @@ def _read_sweep(config: pytest.Config) -> tuple[list[Any], Any]:
     threads = physical_cores() if option.threads is None else option.threads
     if threads < 1:
         raise InputError(f"--threads is a whole number from 1, not {threads}")
+    if option.twins not in ("all", "best", "off"):
+        raise InputError(f"--twins is all, best or off, not {option.twins!r}")
     profile = load_profile(option.profile or PROFILE_OF_DEVICE[device.type])
     given = {axis: getattr(option, axis) for axis in AXES if getattr(option, axis) is not None}
     cases = profile.cases({axis: _split(f"--{axis}", text) for axis, text in given.items()})

@@ -156,6 +156,7 @@ def _mistakes(directory: Path, v3: Path) -> dict[str, tuple[dict[str, object], s
         "empty list": ({"frames": " , "}, "--frames is an empty list"),
         "threads": ({"threads": 0}, "--threads is a whole number from 1, not 0"),
         "engines": ({"engines": str(no_checkpoint)}, "is not a folder"),
+        "twins": ({"twins": "some"}, "--twins is all, best or off, not 'some'"),
         "level": ({"backends": "tensorrt-onnx:level=9"}, "option level is a whole number from 0 to 5, not '9'"),
         "shapes": ({"backends": "tensorrt:shapes=long"}, "option shapes is static, dynamic, or profiles"),
         "activation": ({"backends": "tensorrt-rtx:activation=fast"}, "option activation is one of original, grouped"),

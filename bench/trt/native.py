@@ -211,12 +211,12 @@ def _open(library: Library, request: Request, options: Options, plan: bytes) -> 
 def _build(library: Library, request: Request, options: Options, made: dict[str, Any]) -> bytes:
     precision, device = request.precision, request.device
     identity = timing_identity(library, device)
-    timed = request.store is not None and keeps_timing(library, options)
-    timing = request.store.read_timing(identity) if request.store is not None and timed else b""
+    store = request.store if keeps_timing(library, options) else None
+    timing = b"" if store is None else store.read_timing(identity)
 
     def keep(blob: bytes, join: Callable[[bytes, bytes], bytes]) -> None:
-        if request.store is not None:
-            request.store.merge_timing(identity, blob, join)
+        if store is not None:
+            store.merge_timing(identity, blob, join)
 
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "vocoder.onnx"

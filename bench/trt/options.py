@@ -84,8 +84,8 @@ def _form(given: str | None, shapes: Shapes) -> str:
     if given is None:
         return DEFAULT_FORM if shortest >= fewest_frames(DEFAULT_FORM) else SHORT_FORM
     fewest = fewest_frames(known_form(given))
-    if shapes.dynamic and shortest < fewest:
-        raise InputError(f"option activation: {given} takes {fewest} frames or more, and shapes asks for {shortest}")
+    if shortest < fewest:
+        raise InputError(f"option activation: {given} takes {fewest} frames or more, not {shortest}")
     return given
 
 
