@@ -7,7 +7,6 @@ from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -344,7 +343,6 @@ class Config:
         self.max_aux_streams = -1
         self.profiles: list[Ranges] = []
         self.timing: TimingCache | None = None
-        self.algorithm_selector: Any = None
 
     def add_optimization_profile(self, profile: "Ranges") -> None:
         """Adds a profile."""
@@ -405,12 +403,9 @@ class TensorRtStandIn(ModuleType):
             def __init__(self, _: int) -> None:
                 pass
 
-            def log(self, _: int, message: str) -> None:
-                trt.heard.append(message)
-
         class Builder:
-            def __init__(self, logger: Logger) -> None:
-                self.logger = logger
+            def __init__(self, _: Logger) -> None:
+                pass
 
             def create_network(self, flags: int) -> SimpleNamespace:
                 trt.network_flags = flags
@@ -430,12 +425,6 @@ class TensorRtStandIn(ModuleType):
             def build_serialized_network(self, *_: object) -> bytes | None:
                 if trt.config.timing is not None:
                     trt.config.timing.blob += b"new"
-                for name, number in trt.kernels.items():
-                    # A selector's choices have their numbers as signed integers, the log as unsigned ones.
-                    self.logger.log(4, f"Tactic Name: {name} Tactic: {number % 2**64:#018x} Time: 0.0123")
-                selector = trt.config.algorithm_selector
-                choices = [SimpleNamespace(algorithm_variant=SimpleNamespace(tactic=n)) for n in trt.choices]
-                trt.chosen.append(selector.select_algorithms(None, choices) if selector else None)
                 return trt.plan
 
         class OnnxParser:
@@ -514,12 +503,6 @@ class TensorRtStandIn(ModuleType):
         self.network_input, self.network_output = SimpleNamespace(dtype="float32"), SimpleNamespace(dtype="float32")
         self.network: list[SimpleNamespace] = []
         self.profiles_run: list[int] = []
-        self.heard: list[str] = []
-        self.kernels: dict[str, int] = {}
-        self.choices: list[int] = []
-        self.chosen: list[list[int] | None] = []
-        if major < 11:
-            self.ILogger = self.IAlgorithmSelector = type("Interface", (), {})
         self.tensor_type = "FLOAT"
         self.Logger, self.Builder, self.OnnxParser, self.Runtime = Logger, Builder, OnnxParser, Runtime
 
@@ -949,51 +932,6 @@ def test_layers_kept_in_float32(install: Callable[[str], TensorRtStandIn]) -> No
     assert trt.exported["float32"] == ""
     with pytest.raises(InputError, match="no layer's name begins with 'Conv'"):
         trt.prepare("fp16", float32="Conv")
-
-
-HALF_SUMS = "sm80_xmma_fprop_implicit_gemm_f16f16_f16f16_f16_nhwckrsc_nhwc_tilesize64x32x64"
-FULL_SUMS = "sm80_xmma_fprop_implicit_gemm_f16f16_f16f32_f32_nhwckrsc_nhwc_tilesize64x32x64"
-
-
-def test_sums_in_float32(install: Callable[[str], TensorRtStandIn]) -> None:
-    """A second build leaves out the kernels that the first one named as adding in float16."""
-    trt = install("8.6.1")
-    trt.tensor_type = "HALF"
-    trt.layers = [layer("CaskConvolution", "Channel major FP16 format")]
-    trt.kernels = {HALF_SUMS: -3, FULL_SUMS: 12}
-    trt.choices = [12, -3, 99]
-    trt.prepare("fp16", accumulate="float32")
-    assert trt.chosen == [None, [0, 2]]
-    assert any(HALF_SUMS in message for message in trt.heard)
-
-
-def test_a_layer_without_other_kernels_keeps_its_own(install: Callable[[str], TensorRtStandIn]) -> None:
-    """Nothing left to choose from would leave the choice to the builder by another rule."""
-    trt = install("8.6.1")
-    trt.tensor_type = "HALF"
-    trt.layers = [layer("CaskConvolution", "Channel major FP16 format")]
-    trt.kernels, trt.choices = {HALF_SUMS: 3}, [3]
-    trt.prepare("fp16", accumulate="float32")
-    assert trt.chosen == [None, [0]]
-
-
-@pytest.mark.parametrize(("accumulate", "kernels"), [("float32", {FULL_SUMS: 12}), ("any", {HALF_SUMS: 3})])
-def test_one_build_is_enough(
-    install: Callable[[str], TensorRtStandIn], accumulate: str, kernels: dict[str, int]
-) -> None:
-    """Where no kernel adds in float16, or nobody minds, nothing is built again."""
-    trt = install("8.6.1")
-    trt.kernels = kernels
-    trt.prepare("fp32", accumulate=accumulate)
-    assert trt.chosen == [None]
-
-
-def test_sums_of_a_library_that_lets_nobody_choose(install: Callable[[str], TensorRtStandIn]) -> None:
-    """An option that could not be kept is no option."""
-    with pytest.raises(UnsupportedError, match=r"TensorRT 11\.4\.0 has no option accumulate\."):
-        install("11.4.0").prepare("fp32", accumulate="float32")
-    with pytest.raises(InputError, match="option accumulate is any or float32, not 'float16'"):
-        install("8.6.1").prepare("fp32", accumulate="float16")
 
 
 # --- where there is no GPU, or no TensorRT ----------------------------------------------------------------

@@ -15,7 +15,7 @@ class TensorRtRtx(EngineBackend):
     """The same graph as ``tensorrt-onnx``, always strongly typed; options in :class:`bench.trt.options.Options`."""
 
     name = "tensorrt-rtx"
-    options = tuple(name for name in NAMES if name not in ("tactics", "timing_cache", "accumulate"))
+    options = tuple(name for name in NAMES if name not in ("tactics", "timing_cache"))
 
     def unavailable_reason(self, device: torch.device) -> str | None:
         """No GPU, one that TensorRT-RTX does not run on, or no TensorRT-RTX."""

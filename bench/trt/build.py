@@ -14,7 +14,6 @@ from bench.errors import InputError, UnsupportedError
 from bench.precision import Precision
 from bench.trt.library import Library
 from bench.trt.options import Options
-from bench.trt.tactics import adds_in_float16, float32_sums, listening_logger
 from bench.vocoders.mixed import layer_pattern, no_such_layer
 
 MEL, AUDIO = "mel", "audio"
@@ -44,10 +43,7 @@ def build_engine(
         UnsupportedError: this TensorRT cannot read the graph or build the engine, or lacks an option.
         InputError: an unknown tactic source, or a pattern that names no layer.
     """
-    trt = library.trt
-    if options.accumulate and not hasattr(trt, "IAlgorithmSelector"):
-        raise UnsupportedError(f"{library.name} {library.version} has no option accumulate.")
-    logger, names = listening_logger(trt) if options.accumulate else (library.logger(), {})
+    trt, logger = library.trt, library.logger()
     builder = trt.Builder(logger)
     network = builder.create_network(_network_flags(trt))
     parser = trt.OnnxParser(network, logger)
@@ -70,11 +66,6 @@ def build_engine(
         cache = config.create_timing_cache(timing)
         config.set_timing_cache(cache, False)
     plan = builder.build_serialized_network(network, config)
-    if plan is not None and any(map(adds_in_float16, names.values())):
-        # Kernels have no names until they are timed, so that the first engine serves to learn them.
-        selector = float32_sums(trt, names)  # alive until the end of the build
-        config.algorithm_selector = selector
-        plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise UnsupportedError(f"{library.name} {library.version} could not build an engine for this graph.")
     if cache is not None:

@@ -1,6 +1,7 @@
 """What the native backends share: from a request to a runner, through the engine cache."""
 
 import hashlib
+import re
 import tempfile
 import time
 from collections import Counter
@@ -26,13 +27,11 @@ from bench.trt.build import build_engine, keeps_timing
 from bench.trt.engine import Engine, EngineRefusedError
 from bench.trt.library import Library
 from bench.trt.options import Options, parse_options
-from bench.trt.tactics import SUMS
 
 # What decides the graph beside weights, precision and shapes; an engine of another text is not this one.
 _SOURCES = (
     "onnx_export.py",
     "trt/build.py",
-    "trt/tactics.py",
     "vocoders/alias_free.py",
     "vocoders/bigvgan.py",
     "vocoders/hifigan.py",
@@ -40,6 +39,8 @@ _SOURCES = (
     "vocoders/polyphase.py",
     "vocoders/quantised.py",
 )
+
+_ACCUMULATOR = re.compile(r"_f16f16_f16f(16|32)_")
 
 # How the inspector writes data types.
 # Looked at in this order: "float8" and "bfloat16" hold the word that stands for float32.
@@ -289,7 +290,7 @@ def accumulators(layers: list[Any]) -> str:
     found = [
         match[1]
         for layer in layers
-        if _is_convolution(layer) and (match := SUMS.search(str(layer.get("TacticName", ""))))
+        if _is_convolution(layer) and (match := _ACCUMULATOR.search(str(layer.get("TacticName", ""))))
     ]
     counts = Counter(f"float{bits}" for bits in found)
     return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))

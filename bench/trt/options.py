@@ -24,8 +24,6 @@ class Options:
         cuda_graph: Whether inferences replay a CUDA graph.
         timing_cache: Whether builds start from the kernels' times that earlier builds found; None where the library
             keeps them safely, see :func:`bench.trt.build.keeps_timing`.
-        accumulate: ``"float32"`` to leave out kernels that sum float16 products in float16 wherever a layer has
-            others, at the price of a second build; empty for whichever is fastest.
         activation: Form of the alias-free activation, one of :data:`bench.vocoders.polyphase.FORMS`.
         float32: Regular expressions of module names that stay in float32 in a lower precision, joined by ``|``.
     """
@@ -39,7 +37,6 @@ class Options:
     cuda_graph: bool = False
     timing_cache: bool | None = None
     float32: str = ""
-    accumulate: str = ""
     activation: str = DEFAULT_FORM
 
 
@@ -53,7 +50,6 @@ NAMES = (
     "cuda_graph",
     "timing_cache",
     "float32",
-    "accumulate",
     "activation",
 )
 
@@ -79,15 +75,8 @@ def parse_options(given: dict[str, str], case: Shape) -> Options:
         cuda_graph=switch_option("cuda_graph", given.get("cuda_graph", "off")),
         timing_cache=switch_option("timing_cache", given["timing_cache"]) if "timing_cache" in given else None,
         float32=layer_pattern(given.get("float32", "")).pattern,
-        accumulate=_accumulate(given.get("accumulate", "any")),
         activation=_form(given.get("activation"), shapes),
     )
-
-
-def _accumulate(given: str) -> str:
-    if given not in ("any", "float32"):
-        raise InputError(f"option accumulate is any or float32, not {given!r}")
-    return "" if given == "any" else given
 
 
 def _form(given: str | None, shapes: Shapes) -> str:
