@@ -17,6 +17,7 @@ from bench.vocoders import Vocoder
 from bench.vocoders.mixed import lower
 from bench.vocoders.polyphase import DEFAULT_FORM, fewest_frames, polyphase
 from bench.vocoders.quantised import quantise
+from bench.vocoders.short_sums import shorten_sums
 
 LEGACY_OPSET = 17
 OPSET = 20
@@ -36,7 +37,13 @@ def opset_for(strongly_typed: bool, dtype: torch.dtype) -> int:
 
 
 def engine_form(
-    vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM, *, dynamic: bool = False
+    vocoder: nn.Module,
+    mel: Tensor,
+    float32: str = "",
+    activation: str = DEFAULT_FORM,
+    *,
+    dynamic: bool = False,
+    terms: int = 0,
 ) -> nn.Module:
     """The copy of a vocoder that engines are built from: equal, with activations that they run fast.
 
@@ -46,8 +53,12 @@ def engine_form(
         float32: Layers to keep in float32; see :func:`bench.vocoders.mixed.lower`.
         activation: The alias-free activation's form; see :data:`bench.vocoders.polyphase.FORMS`.
         dynamic: Whether the copy shall take any length.
+        terms: As for :func:`bench.vocoders.short_sums.shorten_sums`; 0 leaves the sums as they are.
     """
-    return lower(polyphase(vocoder, activation, 1 if dynamic else mel.shape[-1]), mel.dtype, float32).to(mel.device)
+    form = polyphase(vocoder, activation, 1 if dynamic else mel.shape[-1])
+    if terms:
+        form = shorten_sums(form, terms)
+    return lower(form, mel.dtype, float32).to(mel.device)
 
 
 def export_onnx(
@@ -60,6 +71,7 @@ def export_onnx(
     float32: str = "",
     activation: str = DEFAULT_FORM,
     quantised: str = "",
+    terms: int = 0,
 ) -> None:
     """Writes ``vocoder`` as ONNX with input ``mel`` and output ``audio``, in the form for engines.
 
@@ -72,6 +84,7 @@ def export_onnx(
             the activation's form needs) stay open.
         float32: Layers to keep in float32; see :func:`bench.vocoders.mixed.lower`.
         activation: The alias-free activation's form; see :data:`bench.vocoders.polyphase.FORMS`.
+        terms: As for :func:`engine_form`; not for a quantised graph.
         quantised: ``"int8"`` or ``"fp8"`` for convolutions of eight bits, with scales from the project's own clip.
 
     Raises:
@@ -85,7 +98,7 @@ def export_onnx(
     if quantised:
         model = _quantised_form(vocoder, mel, quantised, activation)
     else:
-        model = engine_form(vocoder, mel, float32, activation, dynamic=dynamic)
+        model = engine_form(vocoder, mel, float32, activation, dynamic=dynamic, terms=terms)
     options: dict[str, Any] = {"dynamo": False}
     if newer:
         options = {"dynamo": True, "external_data": False, "verbose": False}

@@ -31,7 +31,7 @@ from bench.errors import InputError, UnsupportedError, WrongOutputError
 from bench.precision import PRECISIONS
 from bench.trt import native
 from bench.trt.library import import_library
-from bench.trt.native import accumulators, convolution_types
+from bench.trt.native import DEFAULT_TERMS, accumulators, convolution_types
 from bench.trt.options import parse_options
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 from bench.vocoders.polyphase import DEFAULT_FORM, SHORT_FORM
@@ -583,6 +583,7 @@ def test_options_reach_the_builder(install: Callable[[str], TensorRtStandIn]) ->
     [
         ({"level": "6"}, "option level is a whole number from 0 to 5, not '6'"),
         ({"level": "fast"}, "option level is a whole number"),
+        ({"terms": "few"}, "option terms is a whole number from 0 to 1048576, not 'few'"),
         ({"workspace_mib": "-1"}, "option workspace_mib is a whole number"),
         ({"activation": "ends-16", "shapes": "1x5_1x9_1x9"}, "ends-16 takes 6 frames or more, not 5"),
         ({"activation": "ends-16"}, f"ends-16 takes 6 frames or more, not {FRAMES}"),
@@ -932,6 +933,43 @@ def test_layers_kept_in_float32(install: Callable[[str], TensorRtStandIn]) -> No
     assert trt.exported["float32"] == ""
     with pytest.raises(InputError, match="no layer's name begins with 'Conv'"):
         trt.prepare("fp16", float32="Conv")
+
+
+@pytest.mark.parametrize(
+    ("version", "precision", "options", "terms"),
+    [
+        ("8.6.1", "fp16", {}, DEFAULT_TERMS),
+        ("8.6.1", "fp16", {"terms": "0"}, 0),
+        ("8.6.1", "fp16", {"terms": "64"}, 64),
+        ("8.6.1", "fp32", {"terms": "64"}, 0),
+        ("10.15.1", "fp16", {}, 0),
+        ("10.15.1", "fp16", {"terms": "64"}, 64),
+        ("10.15.1", "bf16", {"terms": "64"}, 0),
+    ],
+)
+def test_sums_are_short_where_kernels_add_in_float16(
+    install: Callable[[str], TensorRtStandIn], version: str, precision: str, options: dict[str, str], terms: int
+) -> None:
+    """By default with 8.6 in float16, by option elsewhere, and told in the record only where it is so."""
+    trt = install(version)
+    trt.tensor_type = {"fp16": "HALF", "bf16": "BF16"}.get(precision, "FLOAT")
+    details = trt.prepare(precision, **options).build.details
+    assert trt.exported["terms"] == terms
+    assert details.get("terms", 0) == terms
+
+
+def test_engines_of_other_sums_are_others(install: Callable[[str], TensorRtStandIn]) -> None:
+    """The cache's key holds the number that the graph was made with, not what was asked for."""
+    trt = install("8.6.1")
+    library, _ = import_library()
+    assert library is not None
+
+    def key(precision: str = "fp16", **options: str) -> str:
+        wanted = request("tensorrt-onnx", precision, **options)
+        return native.engine_key(library, wanted, parse_options(options, (1, FRAMES)))["terms"]
+
+    assert trt.__version__ == "8.6.1"
+    assert (key(), key(terms="64"), key("fp32")) == (str(DEFAULT_TERMS), "64", "0")
 
 
 # --- where there is no GPU, or no TensorRT ----------------------------------------------------------------

@@ -38,7 +38,11 @@ _SOURCES = (
     "vocoders/mixed.py",
     "vocoders/polyphase.py",
     "vocoders/quantised.py",
+    "vocoders/short_sums.py",
 )
+
+# Chosen by simulation on speech, docs/tensorrt.md.
+DEFAULT_TERMS = 192
 
 _ACCUMULATOR = re.compile(r"_f16f16_f16f(16|32)_")
 
@@ -77,6 +81,7 @@ def prepare_native(library: Library, request: Request) -> Runner:
         "opset": opset_for(library.strongly_typed, precision.dtype),
         **({"activation": options.activation} if request.case.version == "v3" else {}),
         "shapes": str(options.shapes),
+        **({"terms": terms} if (terms := sum_terms(library, precision, options)) else {}),
         "context_bytes": loaded.context_bytes,
         "layers": len(layers),
         **({"accumulators": sums} if (sums := accumulators(layers)) else {}),
@@ -139,8 +144,21 @@ def engine_key(library: Library, request: Request, options: Options) -> dict[str
         **given,
         **_calibration(request.precision),
         "activation": options.activation,
+        "terms": str(sum_terms(library, request.precision, options)),
         **timing_identity(library, request.device),
     }
+
+
+def sum_terms(library: Library, precision: Precision, options: Options) -> int:
+    """Most terms of a sum in the trunk; 0 for no limit.
+
+    Where typing is weak a builder takes kernels that add in float16, and cannot be told otherwise.
+    """
+    if precision.dtype is not torch.float16 or precision.quantised:
+        return 0
+    if options.terms is None:
+        return 0 if library.strongly_typed else DEFAULT_TERMS
+    return options.terms
 
 
 def _calibration(precision: Precision) -> dict[str, str]:
@@ -231,6 +249,7 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
             float32=options.float32 if library.strongly_typed else "",
             activation=options.activation,
             quantised=precision.name if precision.quantised else "",
+            terms=sum_terms(library, precision, options),
         )
         exported = time.perf_counter()
         plan = build_engine(library, file, precision, request.mel.shape[1], options, timing, keep)

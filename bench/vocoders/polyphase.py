@@ -314,7 +314,7 @@ FORMS: dict[str, Form] = {
     "ends-64": _ends(64),
 }
 # Matrix products only, nothing strided, depthwise or padded; benchmarks/README.md says what is measured of it.
-DEFAULT_FORM = "ends-16"
+DEFAULT_FORM = "ends-64"
 SHORT_FORM = "frames-16"  # for fewer frames than that takes
 
 

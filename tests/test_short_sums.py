@@ -1,0 +1,140 @@
+"""Shorter sums: the same result, less noise where a kernel rounds to float16 as it adds."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.mels import default_speech, log_mel, speech_mels
+from bench.onnx_export import export_onnx
+from bench.vocoders import load_vocoder
+from bench.vocoders.short_sums import BRANCH, Centred, Parts, shorten_sums
+from bench.vocoders.synthetic import initialise
+from tests.test_onnx_export import assert_equal, snr_db, tiny
+
+
+def half(x: Tensor) -> Tensor:
+    """Rounded to float16."""
+    return x.half().float()
+
+
+def convolve_in_float16(conv: nn.Conv1d | nn.ConvTranspose1d, x: Tensor) -> Tensor:
+    """What a kernel gives that adds sixteen products at a time to a sum in float16."""
+    weight = half(conv.weight.detach())
+    if isinstance(conv, nn.ConvTranspose1d):
+        # Every input sample and a gap, filtered by the reversed kernel.
+        [rate] = conv.stride
+        spread = torch.zeros(*x.shape[:2], (x.shape[-1] - 1) * rate + 1)
+        spread[..., ::rate] = x
+        x, weight = spread, weight.flip(2).transpose(0, 1)
+        margin = conv.kernel_size[0] - 1 - int(conv.padding[0])
+    else:
+        margin = int(conv.padding[0])
+    x = F.pad(half(x), (margin, margin))
+    samples = x.shape[-1] - weight.shape[2] + 1
+    total = torch.zeros(x.shape[0], weight.shape[0], samples)
+    for tap in range(weight.shape[2]):
+        window = x[..., tap : tap + samples]
+        for first in range(0, weight.shape[1], 16):
+            chosen = slice(first, first + 16)
+            total = half(total + torch.einsum("oc,bcs->bos", weight[:, chosen, tap], window[:, chosen]))
+    return total if conv.bias is None else half(total + half(conv.bias.detach()).unsqueeze(-1))
+
+
+def in_float16(form: nn.Module, x: Tensor) -> Tensor:
+    """The output of a form whose convolutions add in float16."""
+    form = copy.deepcopy(form)
+    for module in form.modules():
+        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
+            module.forward = convolve_in_float16.__get__(module)  # type: ignore[method-assign, assignment]
+    with torch.no_grad():
+        return half(form(x))
+
+
+@pytest.mark.parametrize("terms", [1, 8])
+@pytest.mark.parametrize("version", ["v3", "v4"])
+def test_equal_to_the_original(version: str, terms: int) -> None:
+    """In float64 both networks give the original's output, edges included, however short the sums."""
+    vocoder = tiny(version).double()
+    shorter = shorten_sums(copy.deepcopy(vocoder), terms)
+    kinds = [type(module) for module in shorter.modules()]
+    assert kinds.count(Centred) == 1
+    assert kinds.count(Parts) > (3 if terms == 1 else 1)
+    mel = speech_mels(log_mel(default_speech(), vocoder.spec), 2, 9).double()
+    with torch.no_grad():
+        assert snr_db(vocoder(mel), shorter(mel)) >= 250
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.ConvTranspose1d])
+def test_parts_of_one_convolution(kind: type[nn.Conv1d] | type[nn.ConvTranspose1d], bias: bool) -> None:
+    """Stride, padding, dilation and bias are the original's, whose own weights stay."""
+    torch.manual_seed(0)
+    options = {"stride": 4, "padding": 2} if kind is nn.ConvTranspose1d else {"padding": 6, "dilation": 3}
+    conv = kind(24, 10, 8 if kind is nn.ConvTranspose1d else 5, bias=bias, **options).double()
+    before = conv.weight.clone()
+    parts = Parts(conv, 4)
+    x = torch.randn(2, 24, 17, dtype=torch.float64)
+    assert torch.allclose(parts(x), conv(x), rtol=0, atol=1e-13)
+    assert [part.in_channels for part in parts.parts] == [6] * 4
+    assert torch.equal(conv.weight, before)
+    assert conv.in_channels == 24
+
+
+def test_how_many_parts() -> None:
+    """Halves until the sum is short enough or the channels are odd; blocks have longer sums, the last layer its own."""
+    network = nn.ModuleDict(
+        {
+            "conv_pre": nn.Conv1d(100, 8, 7, padding=3),
+            "ups": nn.ModuleList([nn.ConvTranspose1d(64, 8, 8, 4, padding=2), nn.ConvTranspose1d(24, 8, 8, 4)]),
+            "resblocks": nn.ModuleList([nn.Conv1d(64, 64, 5), nn.Conv1d(64, 64, 11)]),
+            "conv_post": nn.Conv1d(512, 1, 7),
+        }
+    )
+    shorter = shorten_sums(network, 64)
+    assert BRANCH * 64 == 512
+
+    def parts(name: str) -> int:
+        module = shorter.get_submodule(name)
+        return len(module.parts) if isinstance(module, Parts) else 1
+
+    # 700 products: 100 channels can be halved twice only. 128 = 64 channels x 8 taps / 4 samples. 48. 320. 704.
+    names = ("conv_pre.conv", "ups.0", "ups.1", "resblocks.0", "resblocks.1", "conv_post")
+    assert [parts(name) for name in names] == [4, 2, 1, 1, 2, 1]
+
+
+def test_the_first_convolution_is_less_noisy() -> None:
+    """A log-mel of speech lies far from zero, which costs a float16 sum 6 dB and more."""
+    vocoder = load_vocoder("v4")
+    mel = speech_mels(log_mel(default_speech(), vocoder.spec), 1, 60)
+    conv = vocoder.conv_pre
+    with torch.no_grad():
+        reference = conv(mel)
+    plain, centred = (snr_db(reference, in_float16(form, mel)) for form in (conv, Centred(conv, 4)))
+    assert centred >= plain + 6
+
+
+def test_a_long_sum_is_less_noisy_in_parts() -> None:
+    """Rounding errors of a sum grow with its terms: sixteen parts of 3072 products gain 6 dB and more."""
+    torch.manual_seed(0)
+    conv = nn.ConvTranspose1d(1536, 16, 8, 4, padding=2)
+    x = torch.randn(1, 1536, 12)
+    with torch.no_grad():
+        reference = conv(x)
+    plain, parts = (snr_db(reference, in_float16(form, x)) for form in (conv, Parts(conv, 16)))
+    assert 40 <= plain <= parts - 6
+
+
+@pytest.mark.parametrize("version", ["v3", "v4"])
+def test_the_graph_with_short_sums_equals_eager(tmp_path: Path, version: str) -> None:
+    """ONNX Runtime gives eager's output at 100 dB or more from an open graph with short sums."""
+    vocoder = tiny(version)
+    initialise(vocoder, 1)
+    file = tmp_path / "vocoder.onnx"
+    export_onnx(vocoder, torch.zeros(1, 100, 8), file, 17, dynamic=True, terms=20)
+    voice = log_mel(default_speech(), vocoder.spec)
+    for batch, frames in ((1, 6), (2, 47)):
+        assert_equal(vocoder, file, speech_mels(voice, batch, frames))
