@@ -3,7 +3,6 @@
 import platform
 from dataclasses import dataclass
 
-import pynvml
 import torch
 
 from bench.backends.base import backends
@@ -124,13 +123,8 @@ def gather() -> Facts:
     """Reads the facts off this machine."""
     device = find_device(None)
     rtx, _ = import_library("tensorrt_rtx")
-    cuda_version = None
-    try:
-        pynvml.nvmlInit()
-        number = ask("nvmlSystemGetCudaDriverVersion_v2")
-        cuda_version = None if number is None else f"{number // 1000}.{number % 1000 // 10}"
-    except pynvml.NVMLError:
-        pass  # no driver
+    number = ask("nvmlSystemGetCudaDriverVersion_v2")
+    cuda_version = None if number is None else f"{number // 1000}.{number % 1000 // 10}"
     gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     return Facts(
         torch=torch.__version__,

@@ -1,10 +1,12 @@
 """A device is tried out before anything runs on it."""
 
+import pynvml
 import pytest
 import torch
 
 from bench.device import find_device
 from bench.errors import InputError
+from bench.measure import gpu
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
@@ -44,3 +46,29 @@ def test_devices_that_are_not_here(monkeypatch: pytest.MonkeyPatch, name: str, g
     with pytest.raises(InputError) as caught:
         find_device(name)
     assert str(caught.value).startswith(message)
+
+
+def test_the_driver_is_the_same_whoever_asks_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML answers only after its start: the first question starts it, and one without a driver tries again."""
+    state = {"installed": False, "started": False}
+
+    def start() -> None:
+        if not state["installed"]:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+        state["started"] = True
+
+    def driver() -> str:
+        if not state["started"]:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_UNINITIALIZED)
+        return "580.95"
+
+    monkeypatch.setattr(pynvml, "nvmlInit", start)
+    monkeypatch.setattr(pynvml, "nvmlSystemGetDriverVersion", driver)
+    gpu._start.cache_clear()
+    try:
+        assert gpu.ask("nvmlSystemGetDriverVersion") is None
+        state["installed"] = True
+        assert gpu.ask("nvmlSystemGetDriverVersion") == "580.95"
+        assert gpu.ask("nvmlNoSuchQuestion") is None
+    finally:
+        gpu._start.cache_clear()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.mels import default_speech, log_mel, speech_mels
@@ -13,45 +12,30 @@ from bench.onnx_export import export_onnx
 from bench.vocoders import load_vocoder
 from bench.vocoders.short_sums import BRANCH, Centred, Parts, shorten_sums
 from bench.vocoders.synthetic import initialise
+from benchmarks.float16_sums import with_float16_sums
 from tests.test_onnx_export import assert_equal, snr_db, tiny
-
-
-def half(x: Tensor) -> Tensor:
-    """Rounded to float16."""
-    return x.half().float()
-
-
-def convolve_in_float16(conv: nn.Conv1d | nn.ConvTranspose1d, x: Tensor) -> Tensor:
-    """What a kernel gives that adds sixteen products at a time to a sum in float16."""
-    weight = half(conv.weight.detach())
-    if isinstance(conv, nn.ConvTranspose1d):
-        # Every input sample and a gap, filtered by the reversed kernel.
-        [rate] = conv.stride
-        spread = torch.zeros(*x.shape[:2], (x.shape[-1] - 1) * rate + 1)
-        spread[..., ::rate] = x
-        x, weight = spread, weight.flip(2).transpose(0, 1)
-        margin = conv.kernel_size[0] - 1 - int(conv.padding[0])
-    else:
-        margin = int(conv.padding[0])
-    x = F.pad(half(x), (margin, margin))
-    samples = x.shape[-1] - weight.shape[2] + 1
-    total = torch.zeros(x.shape[0], weight.shape[0], samples)
-    for tap in range(weight.shape[2]):
-        window = x[..., tap : tap + samples]
-        for first in range(0, weight.shape[1], 16):
-            chosen = slice(first, first + 16)
-            total = half(total + torch.einsum("oc,bcs->bos", weight[:, chosen, tap], window[:, chosen]))
-    return total if conv.bias is None else half(total + half(conv.bias.detach()).unsqueeze(-1))
 
 
 def in_float16(form: nn.Module, x: Tensor) -> Tensor:
     """The output of a form whose convolutions add in float16."""
-    form = copy.deepcopy(form)
-    for module in form.modules():
-        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
-            module.forward = convolve_in_float16.__get__(module)  # type: ignore[method-assign, assignment]
     with torch.no_grad():
-        return half(form(x))
+        wave: Tensor = with_float16_sums(copy.deepcopy(form), lambda _: True)(x)
+    return wave.float()
+
+
+def test_the_simulation_stops_where_float16_does() -> None:
+    """Ones added to a float16 sum stop at 2048, and where every sum is a float16 nothing is lost."""
+    conv = nn.Conv1d(16 * 4096, 1, 1, bias=False)
+    nn.init.constant_(conv.weight, 1 / 16)
+    x = torch.ones(1, 16 * 4096, 1)
+    assert in_float16(conv, x).item() == 2048
+    assert in_float16(Parts(conv, 4), x).item() == 4096
+    torch.manual_seed(0)
+    for exact in (nn.Conv1d(40, 3, 5, padding=4, dilation=2), nn.ConvTranspose1d(40, 3, 8, 4, padding=2)):
+        for parameter in exact.parameters():
+            parameter.data = torch.randint(-3, 4, parameter.shape).float()
+        x = torch.randint(-2, 3, (2, 40, 11)).float()
+        assert torch.equal(in_float16(exact, x), exact(x))
 
 
 @pytest.mark.parametrize("terms", [1, 8])

@@ -933,12 +933,15 @@ def test_layers_kept_in_float32(install: Callable[[str], TensorRtStandIn]) -> No
     assert trt.exported["float32"] == ""
     with pytest.raises(InputError, match="no layer's name begins with 'Conv'"):
         trt.prepare("fp16", float32="Conv")
+    trt.plan = None
+    with pytest.raises(UnsupportedError, match="with conv_pre held to float32; try it without the option float32"):
+        trt.prepare("fp16", float32="conv_pre")
 
 
 @pytest.mark.parametrize(
     ("version", "precision", "options", "terms"),
     [
-        ("8.6.1", "fp16", {}, DEFAULT_TERMS),
+        ("8.6.1", "fp16", {}, DEFAULT_TERMS["v4"]),
         ("8.6.1", "fp16", {"terms": "0"}, 0),
         ("8.6.1", "fp16", {"terms": "64"}, 64),
         ("8.6.1", "fp32", {"terms": "64"}, 0),
@@ -969,7 +972,7 @@ def test_engines_of_other_sums_are_others(install: Callable[[str], TensorRtStand
         return native.engine_key(library, wanted, parse_options(options, (1, FRAMES)))["terms"]
 
     assert trt.__version__ == "8.6.1"
-    assert (key(), key(terms="64"), key("fp32")) == (str(DEFAULT_TERMS), "64", "0")
+    assert (key(), key(terms="64"), key("fp32")) == (str(DEFAULT_TERMS["v4"]), "64", "0")
 
 
 # --- where there is no GPU, or no TensorRT ----------------------------------------------------------------

@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,18 @@ _REASONS = {
 }
 
 
+@cache
+def _start() -> None:
+    """Starts NVML; failures are not kept, so that the next question tries again."""
+    pynvml.nvmlInit()
+
+
 def nvml_handle(device: torch.device) -> Any | None:
     """NVML's handle of a torch device, found by UUID so that CUDA_VISIBLE_DEVICES does not matter."""
     if device.type != "cuda":
         return None
     try:
-        pynvml.nvmlInit()
+        _start()
         uuid = str(torch.cuda.get_device_properties(device).uuid)
         return pynvml.nvmlDeviceGetHandleByUUID(uuid if uuid.startswith("GPU-") else f"GPU-{uuid}")
     except pynvml.NVMLError:
@@ -38,8 +45,12 @@ def nvml_handle(device: torch.device) -> Any | None:
 
 
 def ask(function: str, *arguments: Any) -> Any | None:
-    """One NVML query by name; None where the GPU, the driver or the container does not answer it."""
+    """One NVML query by name; None where the GPU, the driver or the container does not answer it.
+
+    NVML is started by whoever asks first: an answer must not depend on what was asked before.
+    """
     try:
+        _start()
         return getattr(pynvml, function)(*arguments)
     except (pynvml.NVMLError, AttributeError):
         return None

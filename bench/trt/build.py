@@ -67,7 +67,9 @@ def build_engine(
         config.set_timing_cache(cache, False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise UnsupportedError(f"{library.name} {library.version} could not build an engine for this graph.")
+        held = options.float32 if not library.strongly_typed else ""
+        kept = f" with {held} held to float32; try it without the option float32" if held else ""
+        raise UnsupportedError(f"{library.name} {library.version} could not build an engine for this graph{kept}.")
     if cache is not None:
         keep_timing(_bytes(cache.serialize()), _joiner(builder))
     return _bytes(plan)

@@ -41,8 +41,8 @@ _SOURCES = (
     "vocoders/short_sums.py",
 )
 
-# Chosen by simulation on speech, docs/tensorrt.md.
-DEFAULT_TERMS = 192
+# Chosen by simulation on speech, benchmarks/float16_sums.py.
+DEFAULT_TERMS = {"v3": 192, "v4": 384}
 
 _ACCUMULATOR = re.compile(r"_f16f16_f16f(16|32)_")
 
@@ -81,7 +81,7 @@ def prepare_native(library: Library, request: Request) -> Runner:
         "opset": opset_for(library.strongly_typed, precision.dtype),
         **({"activation": options.activation} if request.case.version == "v3" else {}),
         "shapes": str(options.shapes),
-        **({"terms": terms} if (terms := sum_terms(library, precision, options)) else {}),
+        **({"terms": terms} if (terms := sum_terms(library, request, options)) else {}),
         "context_bytes": loaded.context_bytes,
         "layers": len(layers),
         **({"accumulators": sums} if (sums := accumulators(layers)) else {}),
@@ -144,20 +144,21 @@ def engine_key(library: Library, request: Request, options: Options) -> dict[str
         **given,
         **_calibration(request.precision),
         "activation": options.activation,
-        "terms": str(sum_terms(library, request.precision, options)),
+        "terms": str(sum_terms(library, request, options)),
         **timing_identity(library, request.device),
     }
 
 
-def sum_terms(library: Library, precision: Precision, options: Options) -> int:
+def sum_terms(library: Library, request: Request, options: Options) -> int:
     """Most terms of a sum in the trunk; 0 for no limit.
 
     Where typing is weak a builder takes kernels that add in float16, and cannot be told otherwise.
     """
+    precision = request.precision
     if precision.dtype is not torch.float16 or precision.quantised:
         return 0
     if options.terms is None:
-        return 0 if library.strongly_typed else DEFAULT_TERMS
+        return 0 if library.strongly_typed else DEFAULT_TERMS[request.case.version]
     return options.terms
 
 
@@ -249,7 +250,7 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
             float32=options.float32 if library.strongly_typed else "",
             activation=options.activation,
             quantised=precision.name if precision.quantised else "",
-            terms=sum_terms(library, precision, options),
+            terms=sum_terms(library, request, options),
         )
         exported = time.perf_counter()
         plan = build_engine(library, file, precision, request.mel.shape[1], options, timing, keep)

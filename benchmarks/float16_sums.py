@@ -1,0 +1,118 @@
+"""What adding in float16 costs, which layers it comes from, and what shorter sums gain.
+
+    python benchmarks/float16_sums.py [--version v3] [--frames 24] [--terms 192 --terms 384 ...]
+
+TensorRT 8.6 takes kernels whose sums are float16 and cannot be told to take others. This simulates them on any
+machine: a tensor core adds sixteen products, and the sum so far is rounded to float16. All else is float16 as PyTorch
+computes it. First the vocoder as it is, with some convolutions adding in float32; then with sums in parts
+(``bench/vocoders/short_sums.py``). Give ``--weights`` for weights of your own.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.errors import InputError
+from bench.mels import default_speech, log_mel, speech_mels
+from bench.onnx_export import engine_form
+from bench.quality.fidelity import compare_items, worst
+from bench.quality.verdict import judge
+from bench.vocoders import SPECS, load_vocoder
+
+# Products that a tensor core adds at once in float16: the depth of its smallest matrix product.
+DEPTH = 16
+TERMS = (96, 192, 384, 768)
+# As the networks name their layers; a stage has three residual blocks.
+GROUPS = {
+    "all": ".*",
+    "conv_pre": "conv_pre",
+    "ups": "ups",
+    **{f"blocks of stage {i}": rf"resblocks\.({3 * i}|{3 * i + 1}|{3 * i + 2})\." for i in range(3)},
+    "conv_pre and ups": "conv_pre|ups",
+}
+Convolution = nn.Conv1d | nn.ConvTranspose1d
+
+
+def add_in_float16(conv: Convolution, x: Tensor) -> Tensor:
+    """An ungrouped convolution in float16 that rounds its sums as they grow."""
+    weight = conv.weight.detach().half().float()
+    [padding], [dilation] = conv.padding, conv.dilation
+    x = x.half().float()
+    if isinstance(conv, nn.ConvTranspose1d):
+        # The input with gaps, filtered by the reversed kernel; gaps add nothing, and so round nothing.
+        [rate] = conv.stride
+        spread = x.new_zeros(*x.shape[:2], (x.shape[-1] - 1) * rate + 1)
+        spread[..., ::rate] = x
+        x, weight = spread, weight.flip(2).transpose(0, 1)
+        padding = conv.kernel_size[0] - 1 - int(padding)
+    x = F.pad(x, (int(padding), int(padding)))
+    taps = weight.shape[2]
+    samples = x.shape[-1] - dilation * (taps - 1)
+    total = x.new_zeros(x.shape[0], weight.shape[0], samples)
+    for tap in range(taps):
+        window = x[..., tap * dilation : tap * dilation + samples]
+        for begin in range(0, weight.shape[1], DEPTH):
+            part = weight[:, begin : begin + DEPTH, tap] @ window[:, begin : begin + DEPTH]
+            total = (total + part).half().float()
+    if conv.bias is not None:
+        total = total + conv.bias.detach().half().float().unsqueeze(-1)
+    return total.half()
+
+
+def with_float16_sums(form: nn.Module, chosen: Callable[[str], bool]) -> nn.Module:
+    """Lets the convolutions with chosen names add in float16, in place."""
+    for name, module in form.named_modules():
+        if isinstance(module, Convolution) and chosen(name):
+            module.forward = add_in_float16.__get__(module)  # type: ignore[method-assign, assignment]
+    return form
+
+
+def main() -> int:
+    """Prints a row for each choice; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", choices=list(SPECS), default="v3")
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--terms", type=int, action="append", help=f"default: {', '.join(map(str, TERMS))}")
+    parser.add_argument("--weights")
+    arguments = parser.parse_args()
+    spec = SPECS[arguments.version]
+    try:
+        vocoder = load_vocoder(arguments.version, arguments.weights)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    mel = speech_mels(log_mel(default_speech(), spec), 1, arguments.frames)
+    with torch.inference_mode():
+        truth = vocoder(mel).flatten(1).numpy()
+    print(f"{arguments.version} fp16, {arguments.frames} frames, simulated")
+    print(f"\n{'convolutions that add in float32':<40}{'layers':>7}{'SNR dB':>8}{'LSD dB':>8}  verdict")
+
+    def show(title: str, chosen: Callable[[str], bool], terms: int = 0) -> None:
+        form = with_float16_sums(engine_form(vocoder, mel.half(), terms=terms), chosen)
+        count = sum(isinstance(module, Convolution) for module in form.modules())
+        with torch.inference_mode():
+            wave = form(mel.half()).float().flatten(1).numpy()
+        fidelity = worst(compare_items(truth, wave, spec.sample_rate))
+        verdict = judge(fidelity, "fp16")
+        figures = f"{count:>7}{fidelity.snr_db or 0:>8.1f}{fidelity.lsd_db or 0:>8.2f}  {verdict.tier}"
+        print(f"{title:<40}{figures}{f' ({verdict.decided_by})' if verdict.decided_by else ''}", flush=True)
+
+    show("none", lambda _: True)
+    for title, pattern in GROUPS.items():
+        show(title, lambda name, pattern=pattern: not re.match(pattern, name))
+    print("\nnone, but sums of the trunk have at most")
+    for terms in arguments.terms or TERMS:
+        show(f"{terms} terms", lambda _: True, terms)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
