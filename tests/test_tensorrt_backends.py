@@ -972,7 +972,7 @@ def test_engines_of_other_sums_are_others(install: Callable[[str], TensorRtStand
         return native.engine_key(library, wanted, parse_options(options, (1, FRAMES)))["terms"]
 
     assert trt.__version__ == "8.6.1"
-    assert (key(), key(terms="64"), key("fp32")) == (str(DEFAULT_TERMS["v4"]), "64", "0")
+    assert (key(), key(terms="64"), key("fp32"), key("int8")) == (str(DEFAULT_TERMS["v4"]), "64", "0", "0")
 
 
 # --- where there is no GPU, or no TensorRT ----------------------------------------------------------------
