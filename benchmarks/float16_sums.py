@@ -75,12 +75,19 @@ def with_float16_sums(form: nn.Module, chosen: Callable[[str], bool]) -> nn.Modu
     return form
 
 
+def count(text: str) -> int:
+    """A number from one."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1, not {text!r}")
+    return int(text)
+
+
 def main() -> int:
     """Prints a row for each choice; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", choices=list(SPECS), default="v3")
-    parser.add_argument("--frames", type=int, default=24)
-    parser.add_argument("--terms", type=int, action="append", help=f"default: {', '.join(map(str, TERMS))}")
+    parser.add_argument("--frames", type=count, default=24)
+    parser.add_argument("--terms", type=count, action="append", help=f"default: {', '.join(map(str, TERMS))}")
     parser.add_argument("--weights")
     arguments = parser.parse_args()
     spec = SPECS[arguments.version]
@@ -97,12 +104,12 @@ def main() -> int:
 
     def show(title: str, chosen: Callable[[str], bool], terms: int = 0) -> None:
         form = with_float16_sums(engine_form(vocoder, mel.half(), terms=terms), chosen)
-        count = sum(isinstance(module, Convolution) for module in form.modules())
+        layers = sum(isinstance(module, Convolution) for module in form.modules())
         with torch.inference_mode():
             wave = form(mel.half()).float().flatten(1).numpy()
         fidelity = worst(compare_items(truth, wave, spec.sample_rate))
         verdict = judge(fidelity, "fp16")
-        figures = f"{count:>7}{fidelity.snr_db or 0:>8.1f}{fidelity.lsd_db or 0:>8.2f}  {verdict.tier}"
+        figures = f"{layers:>7}{fidelity.snr_db or 0:>8.1f}{fidelity.lsd_db or 0:>8.2f}  {verdict.tier}"
         print(f"{title:<40}{figures}{f' ({verdict.decided_by})' if verdict.decided_by else ''}", flush=True)
 
     show("none", lambda _: True)
