@@ -57,8 +57,9 @@ def engine_form(
     """
     form = polyphase(vocoder, activation, 1 if dynamic else mel.shape[-1])
     if terms:
-        form = shorten_sums(form, terms)
-    return lower(form, mel.dtype, float32).to(mel.device)
+        form = shorten_sums(form, terms, float32)
+    # In float32 there is nothing to lower; layers keep their names, by which a builder can hold them.
+    return lower(form, mel.dtype, float32 if mel.dtype is not torch.float32 else "").to(mel.device)
 
 
 def export_onnx(

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.mels import default_speech, log_mel, speech_mels
-from bench.onnx_export import export_onnx
+from bench.onnx_export import engine_form, export_onnx
 from bench.vocoders import load_vocoder
+from bench.vocoders.mixed import Float32
 from bench.vocoders.short_sums import BRANCH, Centred, Parts, shorten_sums
 from bench.vocoders.synthetic import initialise
 from benchmarks.float16_sums import with_float16_sums
@@ -88,6 +89,17 @@ def test_how_many_parts() -> None:
     # 700 products: 100 channels can be halved twice only. 128 = 64 channels x 8 taps / 4 samples. 48. 320. 704.
     names = ("conv_pre.conv", "ups.0", "ups.1", "resblocks.0", "resblocks.1", "conv_post")
     assert [parts(name) for name in names] == [4, 2, 1, 1, 2, 1]
+
+
+def test_layers_in_float32_stay_as_they_are() -> None:
+    """They keep their names, also for a pattern that asks for a whole name, and a float32 graph has them whole."""
+    for float32 in (r"conv_pre$|ups\.0", "conv_pre|ups.0"):
+        form = engine_form(tiny("v4"), torch.zeros(1, 100, 8), float32, terms=1)
+        assert type(form.conv_pre) is nn.Conv1d
+        assert type(form.ups[0]) is nn.ConvTranspose1d
+        assert type(form.ups[1]) is Parts
+        lowered = engine_form(tiny("v4"), torch.zeros(1, 100, 8, dtype=torch.float16), float32, terms=1)
+        assert type(lowered.conv_pre) is type(lowered.ups[0]) is Float32
 
 
 def test_the_first_convolution_is_less_noisy() -> None:

@@ -624,6 +624,9 @@ def test_what_tensorrt_cannot_do_is_unsupported(install: Callable[[str], TensorR
         install("8.6.1").prepare("fp8")
     with pytest.raises(UnsupportedError, match="option float32 is for fp16 and bf16"):
         install("10.15.1").prepare("int8", float32="conv_post")
+    for precision in ("fp32", "bf16", "int8"):
+        with pytest.raises(UnsupportedError, match="option terms is for fp16"):
+            install("10.15.1").prepare(precision, terms="64")
     trt = install("10.15.1")
     trt.parsed = False
     with pytest.raises(UnsupportedError, match="cannot read the graph: In node 3"):
@@ -930,7 +933,7 @@ def test_layers_kept_in_float32(install: Callable[[str], TensorRtStandIn]) -> No
     assert [hasattr(layer, "precision") for layer in trt.network] == [True, True, True, False, False, False, False]
     assert {trt.network[index].precision for index in range(3)} == {"float32"}
     assert trt.config.flags == {"TF32", "FP16", "OBEY_PRECISION_CONSTRAINTS"}
-    assert trt.exported["float32"] == ""
+    assert trt.exported["float32"] == r"conv_pre$|resblocks\.1\."
     with pytest.raises(InputError, match="no layer's name begins with 'Conv'"):
         trt.prepare("fp16", float32="Conv")
     trt.plan = None
@@ -944,10 +947,11 @@ def test_layers_kept_in_float32(install: Callable[[str], TensorRtStandIn]) -> No
         ("8.6.1", "fp16", {}, DEFAULT_TERMS["v4"]),
         ("8.6.1", "fp16", {"terms": "0"}, 0),
         ("8.6.1", "fp16", {"terms": "64"}, 64),
-        ("8.6.1", "fp32", {"terms": "64"}, 0),
+        ("8.6.1", "fp32", {}, 0),
+        ("8.6.1", "fp32", {"terms": "0"}, 0),
         ("10.15.1", "fp16", {}, 0),
         ("10.15.1", "fp16", {"terms": "64"}, 64),
-        ("10.15.1", "bf16", {"terms": "64"}, 0),
+        ("10.15.1", "bf16", {}, 0),
     ],
 )
 def test_sums_are_short_where_kernels_add_in_float16(
@@ -967,12 +971,15 @@ def test_engines_of_other_sums_are_others(install: Callable[[str], TensorRtStand
     library, _ = import_library()
     assert library is not None
 
-    def key(precision: str = "fp16", **options: str) -> str:
+    def key(precision: str = "fp16", **options: str) -> dict[str, str]:
         wanted = request("tensorrt-onnx", precision, **options)
-        return native.engine_key(library, wanted, parse_options(options, (1, FRAMES)))["terms"]
+        return native.engine_key(library, wanted, parse_options(options, (1, FRAMES)))
 
+    default = str(DEFAULT_TERMS["v4"])
     assert trt.__version__ == "8.6.1"
-    assert (key(), key(terms="64"), key("fp32"), key("int8")) == (str(DEFAULT_TERMS["v4"]), "64", "0", "0")
+    found = [made["terms"] for made in (key(), key(terms="64"), key("fp32"), key("int8"))]
+    assert found == [default, "64", "0", "0"]
+    assert key(terms=default, activation=SHORT_FORM) == key()
 
 
 # --- where there is no GPU, or no TensorRT ----------------------------------------------------------------

@@ -116,6 +116,8 @@ def _check(library: Library, request: Request, options: Options) -> None:
         raise UnsupportedError(f"{library.name} {library.version} has no bfloat16 for every layer; TensorRT 10.0 has.")
     if options.float32 and (precision.dtype is torch.float32 or precision.quantised):
         raise UnsupportedError("option float32 is for fp16 and bf16.")
+    if options.terms and (precision.dtype is not torch.float16 or precision.quantised):
+        raise UnsupportedError("option terms is for fp16.")
     if precision.quantised == "float8" and not library.strongly_typed:
         raise UnsupportedError(f"{library.name} {library.version} has no fp8 in graphs; TensorRT 10.0 has.")
     if options.shapes.pick((case.batch, case.frames)) is None:
@@ -130,8 +132,8 @@ def engine_key(library: Library, request: Request, options: Options) -> dict[str
     given = {
         f"option {name}": value
         for name, value in request.case.options
-        # How it is run, not how it is built.
-        if name not in ("shapes", "cuda_graph", "timing_cache")
+        # How it is run, not how it is built; or below, with what it comes to.
+        if name not in ("shapes", "cuda_graph", "timing_cache", "activation", "terms")
     }
     return {
         "version": request.case.version,
@@ -247,7 +249,7 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
             file,
             opset_for(library.strongly_typed, precision.dtype),
             dynamic=options.shapes.dynamic,
-            float32=options.float32 if library.strongly_typed else "",
+            float32=options.float32,
             activation=options.activation,
             quantised=precision.name if precision.quantised else "",
             terms=sum_terms(library, request, options),

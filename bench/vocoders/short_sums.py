@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.vocoders.mixed import layer_pattern
+
 # About the mean of speech's log-mel, which reaches from -11.5 to 2.
 CENTRE = -6.0
 # A residual block adds to the trunk, so that its noise counts less than that of the trunk's own layers.
@@ -69,7 +71,7 @@ class Parts(nn.Module):
         return total
 
 
-def shorten_sums(vocoder: nn.Module, terms: int) -> nn.Module:
+def shorten_sums(vocoder: nn.Module, terms: int, float32: str = "") -> nn.Module:
     """Rewrites a vocoder in place.
 
     Args:
@@ -77,13 +79,15 @@ def shorten_sums(vocoder: nn.Module, terms: int) -> nn.Module:
         terms: Most products that a sum of the trunk (first convolution, upsampling) may have; ``BRANCH`` times as
             many in residual blocks. A number of channels that cannot be halved often enough is halved as often as
             it can be.
+        float32: Layers that are kept in float32, as for :func:`bench.vocoders.mixed.lower`; they stay as they are.
     """
+    kept = layer_pattern(float32)
     for name, conv in list(vocoder.named_modules()):
         if not isinstance(conv, nn.Conv1d | nn.ConvTranspose1d):
             continue
         part, _, _ = name.partition(".")
         most = {"conv_pre": terms, "ups": terms, "resblocks": BRANCH * terms}.get(part)
-        if most is None:
+        if most is None or (float32 and kept.match(name)):
             continue
         parts = _parts(conv, most)
         if part == "conv_pre" and isinstance(conv, nn.Conv1d):
