@@ -26,7 +26,7 @@ BFLOAT16_OPSET = 22
 MOST_BATCH, MOST_FRAMES = 64, 16384
 FEWEST_FRAMES = 2
 # PyTorch's newer exporter takes a size of one for a constant, so that an open graph is traced with others.
-_TRACED = (2, 8)
+_TRACED = (2, 24)
 
 
 def opset_for(strongly_typed: bool, dtype: torch.dtype) -> int:

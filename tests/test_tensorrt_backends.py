@@ -585,8 +585,8 @@ def test_options_reach_the_builder(install: Callable[[str], TensorRtStandIn]) ->
         ({"level": "fast"}, "option level is a whole number"),
         ({"terms": "few"}, "option terms is a whole number from 0 to 1048576, not 'few'"),
         ({"workspace_mib": "-1"}, "option workspace_mib is a whole number"),
-        ({"activation": "ends-16", "shapes": "1x5_1x9_1x9"}, "ends-16 takes 6 frames or more, not 5"),
-        ({"activation": "ends-16"}, f"ends-16 takes 6 frames or more, not {FRAMES}"),
+        ({"activation": "ends-16", "shapes": "1x13_1x99_1x99"}, "ends-16 takes 14 frames or more, not 13"),
+        ({"activation": "ends-16"}, f"ends-16 takes 14 frames or more, not {FRAMES}"),
         ({"tactics": "magic"}, "has no source 'MAGIC'; it has CUBLAS, CUDNN, EDGE_MASK_CONVOLUTIONS"),
     ],
 )
@@ -601,16 +601,16 @@ def test_wrong_options(install: Callable[[str], TensorRtStandIn], options: dict[
     ("given", "form"),
     [
         ({}, SHORT_FORM),  # the case has fewer frames than both ends take
-        ({"shapes": "1x5_1x9_1x9"}, SHORT_FORM),
-        ({"shapes": f"1x{FRAMES}_1x9_1x9+1x6_1x9_1x9"}, SHORT_FORM),
-        ({"shapes": "1x6_1x9_1x9"}, DEFAULT_FORM),
-        ({"activation": "ends-32", "shapes": "1x6_1x9_1x9"}, "ends-32"),
-        ({"activation": "shifted", "shapes": "1x2_1x9_1x9"}, "shifted"),
+        ({"shapes": "1x13_1x99_1x99"}, SHORT_FORM),
+        ({"shapes": f"1x{FRAMES}_1x99_1x99+1x14_1x99_1x99"}, SHORT_FORM),
+        ({"shapes": "1x14_1x99_1x99"}, DEFAULT_FORM),
+        ({"activation": "ends-32", "shapes": "1x14_1x99_1x99"}, "ends-32"),
+        ({"activation": "shifted", "shapes": "1x2_1x99_1x99"}, "shifted"),
     ],
 )
 def test_short_lengths_have_a_form_of_their_own(given: dict[str, str], form: str) -> None:
     """The activation's default form depends on the shortest length that an engine takes."""
-    assert FRAMES < 6
+    assert FRAMES < 14
     assert parse_options(given, (1, FRAMES)).activation == form
 
 

@@ -27,13 +27,13 @@ def rtx() -> Library:
     return library
 
 
-@pytest.mark.parametrize("shapes", ["static", "dynamic", "1x2_1x9_1x50+2x2_2x9_4x50"])
+@pytest.mark.parametrize("shapes", ["static", "dynamic", "1x14_1x20_1x50+2x14_2x20_4x50"])
 @pytest.mark.parametrize("version", ["v3", "v4"])
 def test_small_graphs_build(rtx: Library, tmp_path: Path, version: str, shapes: str) -> None:
     """A small network of each version becomes an engine: static, with the default range, with several profiles."""
-    options = parse_options({"shapes": shapes}, (1, 9))
+    options = parse_options({"shapes": shapes}, (1, 25))
     file = tmp_path / "vocoder.onnx"
-    mel = torch.zeros(1, 100, 9, dtype=torch.float16)
+    mel = torch.zeros(1, 100, 25, dtype=torch.float16)
     export_onnx(tiny(version), mel, file, 17, dynamic=options.shapes.dynamic)
     assert len(build_engine(rtx, file, PRECISIONS["fp16"], 100, options)) > 10_000
 
@@ -44,17 +44,17 @@ def test_every_precision_builds(rtx: Library, tmp_path: Path, precision: str) ->
     pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install -e '.[onnx]'")
     file = tmp_path / "vocoder.onnx"
     half = precision == "bf16"
-    mel = torch.zeros(1, 100, 9, dtype=TYPES[precision])
+    mel = torch.zeros(1, 100, 25, dtype=TYPES[precision])
     export_onnx(tiny("v4"), mel, file, 22 if half else 20, float32="ups" if half else "")
-    assert build_engine(rtx, file, PRECISIONS[precision], 100, parse_options({}, (1, 9)))
+    assert build_engine(rtx, file, PRECISIONS[precision], 100, parse_options({}, (1, 25)))
 
 
 def test_layers_kept_in_float32_build(rtx: Library, tmp_path: Path) -> None:
     """A graph of two data types is one that a strongly typed network takes."""
     file = tmp_path / "vocoder.onnx"
-    mel = torch.zeros(1, 100, 9, dtype=torch.float16)
+    mel = torch.zeros(1, 100, 25, dtype=torch.float16)
     export_onnx(tiny("v3"), mel, file, 17, float32="conv_post|activation_post")
-    assert build_engine(rtx, file, PRECISIONS["fp16"], 100, parse_options({}, (1, 9)))
+    assert build_engine(rtx, file, PRECISIONS["fp16"], 100, parse_options({}, (1, 25)))
 
 
 @pytest.mark.parametrize("version", ["v3", "v4"])
@@ -62,7 +62,7 @@ def test_real_sizes_build(rtx: Library, tmp_path: Path, version: str) -> None:
     """The vocoders at their real size, float16 and dynamic, become engines that hold their weights."""
     vocoder = load_vocoder(version)
     file = tmp_path / "vocoder.onnx"
-    export_onnx(vocoder, torch.zeros(1, 100, 9, dtype=torch.float16), file, 17, dynamic=True)
+    export_onnx(vocoder, torch.zeros(1, 100, 25, dtype=torch.float16), file, 17, dynamic=True)
     plan = build_engine(rtx, file, PRECISIONS["fp16"], 100, parse_options({"shapes": "dynamic"}, (1, 500)))
     assert len(plan) > 2 * sum(parameter.numel() for parameter in vocoder.parameters())
 
@@ -72,7 +72,7 @@ def test_a_graph_that_is_none_is_unsupported(rtx: Library, tmp_path: Path) -> No
     file = tmp_path / "vocoder.onnx"
     file.write_bytes(b"not a graph")
     with pytest.raises(UnsupportedError, match=r"TensorRT-RTX .* cannot read the graph"):
-        build_engine(rtx, file, PRECISIONS["fp16"], 100, parse_options({}, (1, 9)))
+        build_engine(rtx, file, PRECISIONS["fp16"], 100, parse_options({}, (1, 25)))
 
 
 def test_running_needs_a_card_that_it_supports(rtx: Library, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from bench.vocoders import V3, V4, load_vocoder, load_with_identity
 from bench.vocoders.alias_free import AliasFreeActivation, kaiser_sinc_filter
 from bench.vocoders.bigvgan import AmpBlock, BigVgan, BigVganConfig
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
-from bench.vocoders.polyphase import FORMS, Ends, fewest_frames, polyphase
+from bench.vocoders.polyphase import FORMS, Ends, Ragged, fewest_frames, polyphase
 from bench.vocoders.synthetic import initialise
 from tests.conftest import SMALL_V3, small_v3
 
@@ -77,7 +77,7 @@ def test_every_form_for_engines_is_equal(changes: dict[str, object], form: str) 
     """Each form of the activation equals the original at any batch and length, edges included."""
     model = small_v3(**changes).double()
     twins = {multiple: polyphase(model, form, multiple).double() for multiple in (1, 24)}
-    for batch, frames, multiple in ((1, 3, 1), (2, 7, 1), (2, 24, 24)):
+    for batch, frames, multiple in ((1, 3, 1), (2, 17, 1), (2, 24, 24)):
         twin = twins[multiple]
         mel = 3 * torch.randn(batch, 100, frames, dtype=torch.float64) - 6
         wave, other = model(mel), twin(mel)
@@ -90,11 +90,27 @@ def test_every_form_for_engines_is_equal(changes: dict[str, object], form: str) 
 def test_the_fewest_frames_are_enough_at_every_rate(form: str) -> None:
     """In a graph of open length both ends and two frames between them fit, or the form chooses edges by position."""
     original = AliasFreeActivation(2, beta=True, logscale=True)
-    chosen = [FORMS[form](original, rate) for rate in range(1, 257)]
-    ends = [(rate, made) for rate, made in enumerate(chosen, start=1) if isinstance(made, Ends)]
-    assert len(ends) == 64
-    for rate, made in ends:
-        assert (2 * made.ends + 2) * made.size <= fewest_frames(form) * rate
+    chosen = {rate: FORMS[form](original, rate) for rate in range(1, 257)}
+    assert [rate for rate, made in chosen.items() if not isinstance(made, Ends)] == [1, 2, 3]
+    for rate, made in chosen.items():
+        if isinstance(made, Ragged):
+            assert rate % 16
+            assert made.size == 16
+            assert made.fewest <= fewest_frames(form) * rate
+        elif isinstance(made, Ends):
+            assert rate % made.size == 0
+            assert (2 * made.ends + 2) * made.size <= fewest_frames(form) * rate
+
+
+@pytest.mark.parametrize("size", [16, 64])
+def test_frames_that_overlap_at_the_end(size: int) -> None:
+    """Every length from the fewest samples on gives the original's output at every sample; shorter ones do too."""
+    torch.manual_seed(0)
+    original = AliasFreeActivation(3, beta=True, logscale=True).double()
+    ragged = Ragged(original, 1, size).double()
+    for samples in (size, ragged.fewest - 1, *range(ragged.fewest, ragged.fewest + size + 2), 9 * size):
+        x = torch.randn(2, 3, samples, dtype=torch.float64)
+        assert torch.allclose(ragged(x), original(x), rtol=0, atol=1e-9), samples
 
 
 def test_an_unknown_form_is_named() -> None:

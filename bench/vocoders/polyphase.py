@@ -23,6 +23,10 @@ from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 REACH = TAPS // 4
 # Rows of matrices are multiples of this many elements, 16 bytes in float16.
 ALIGNED = 8
+# The smallest frames that are cut at multiples of their size; where that does not divide the length, they overlap.
+LEAST = 16
+# Mel frames, and samples of one, that suffice for that.
+FEWEST, FEWEST_RATE = 14, 4
 
 
 class EngineActivation(nn.Module):
@@ -213,13 +217,13 @@ class Frames(EngineActivation):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(batch, channels, samples)`` to the same shape."""
-        return self.activate(self.double_rate(x).reshape(*x.shape[:2], -1), x)
+        return self.activate(self.double_rate(x).reshape(*x.shape[:2], -1)).reshape(x.shape)
 
-    def activate(self, inner: Tensor, x: Tensor) -> Tensor:
-        """From every frame's double-rate samples, ``(batch, channels, frames * inner)``, to the output."""
+    def activate(self, inner: Tensor) -> Tensor:
+        """From every frame's double-rate samples, ``(batch, channels, frames * inner)``, to the output's frames."""
         # In three dimensions TensorRT 8.6 makes one kernel of the snake, in four three.
         inner = snake(inner, self.alpha, self.gain)
-        return (inner.reshape(*x.shape[:2], -1, self.inner) @ self.down).reshape(x.shape)
+        return inner.reshape(*inner.shape[:2], -1, self.inner) @ self.down
 
     def double_rate(self, x: Tensor) -> Tensor:
         """Every frame's double-rate samples, ``(batch, channels, frames, inner)``, edges put right by position."""
@@ -247,33 +251,37 @@ class Ends(Frames):
         original: The activation.
         rate: As in :class:`Frames`.
         size: As in :class:`Frames`.
+        more: How many frames more than those that see the last edge have matrices of their own.
     """
 
     between: Tensor
     edges: Tensor
 
-    def __init__(self, original: AliasFreeActivation, rate: int, size: int) -> None:
+    def __init__(self, original: AliasFreeActivation, rate: int, size: int, more: int = 0) -> None:
         super().__init__(original, rate, size)
         size = self.size
         # As many samples to either side as a frame needs, up to rows that matrix products like to read.
         fitting = (side for side in range(2 * REACH, 2 * REACH + ALIGNED) if (size + 2 * side) % ALIGNED == 0)
-        side = next(fitting, 2 * REACH)
+        self.side = side = next(fitting, 2 * REACH)
         self.ends = math.ceil(side / size)  # frames at either end that see an edge
+        self.tail = self.ends + more
         # The frames that they lie in, counted from this one, and from where to where.
         spans = [
             (offset, max(0, -side - offset * size), min(size, size + side - offset * size))
             for offset in range(-self.ends, self.ends + 1)
         ]
         self.spans = [(self.ends + offset, begin, end) for offset, begin, end in spans]
-        # Samples that the frames at an end need.
-        self.reach = min(self.ends * size + ALIGNED, (2 * self.ends + 1) * size)
+        # Samples that the frames at the ends need.
+        self.front, self.back = (
+            min(frames * size + ALIGNED, (frames + self.ends + 1) * size) for frames in (self.ends, self.tail)
+        )
         # What is linear is known by what it makes of unit impulses; one frame in the middle sees no edge.
-        middle = len(spans) + self.ends
+        middle = len(spans) + self.tail
         impulses = torch.eye((2 * middle + 1) * size, dtype=self.up.dtype, device=self.up.device)
         made = self.double_rate(impulses.unsqueeze(0)).squeeze(0)
         start = middle * size - side
         self.register_buffer("between", made[start : start + size + 2 * side, middle].contiguous())
-        front, back = made[: self.reach, : self.ends].flatten(1), made[-self.reach :, -self.ends :].flatten(1)
+        front, back = made[: self.front, : self.ends].flatten(1), made[-self.back :, -self.tail :].flatten(1)
         self.register_buffer("edges", torch.block_diag(front, back))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -284,19 +292,69 @@ class Ends(Frames):
         frames = x.reshape(batch, channels, -1, self.size)
         last = samples // self.size - 2 * self.ends
         window = [frames[:, :, first : first + last, begin:end] for first, begin, end in self.spans]
+        return self.joined(window, x).reshape(x.shape)
+
+    def joined(self, window: list[Tensor], x: Tensor) -> Tensor:
+        """The output's frames, ``(batch, channels, frames, size)``: between those at the ends are the window's."""
+        batch, channels, samples = x.shape
         inner = (torch.cat(window, dim=-1) @ self.between).reshape(batch, channels, -1)
         # Both ends in one product.
-        ends = torch.cat([x[..., : self.reach], x[..., samples - self.reach :]], dim=-1) @ self.edges
+        ends = torch.cat([x[..., : self.front], x[..., samples - self.back :]], dim=-1) @ self.edges
         length = self.ends * self.inner
-        return self.activate(torch.cat([ends[..., :length], inner, ends[..., length:]], dim=-1), x)
+        return self.activate(torch.cat([ends[..., :length], inner, ends[..., length:]], dim=-1))
+
+
+class Ragged(Ends):
+    """:class:`Ends` for inputs whose length is no multiple of a frame: the last frames overlap those before.
+
+    Inputs too short are computed as in :class:`Frames`.
+
+    Args:
+        original: The activation.
+        rate: Samples that the input's length is a multiple of.
+        size: Samples of a frame.
+    """
+
+    def __init__(self, original: AliasFreeActivation, rate: int, size: int) -> None:
+        super().__init__(original, size, size, more=1)
+        self.short = Frames(original, rate, size)
+
+    @property
+    def fewest(self) -> int:
+        """Samples with two frames between the ends."""
+        return 3 * self.size + self.side
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(batch, channels, samples)`` to the same shape."""
+        batch, channels, samples = x.shape
+        size, side = self.size, self.side
+        if samples < self.fewest:
+            short: Tensor = self.short(x)
+            return short
+        # The first frame and those between, in whole frames; then the same from where they see to the right. By narrow,
+        # which says how long a slice is: torch.export thinks for hours about lengths that it has to infer.
+        count = (samples - side) // size
+        frames = x.narrow(2, 0, count * size).reshape(batch, channels, count, size)
+        right = x.narrow(2, side, count * size).reshape(batch, channels, count, size)
+        window = [frames.narrow(2, 0, count - 1)[..., size - side :], frames.narrow(2, 1, count - 1)]
+        window.append(right.narrow(2, 1, count - 1)[..., size - side :])
+        out = self.joined(window, x).reshape(batch, channels, (count + self.tail) * size)
+        tail = self.tail * size
+        body = out.narrow(2, 0, samples - tail)
+        return torch.cat([body, out.narrow(2, count * size, tail)], dim=-1).reshape(batch, channels, samples)
 
 
 Form = Callable[[AliasFreeActivation, int], nn.Module]
 
 
 def _ends(size: int) -> Form:
-    # Five mel frames hold both ends and a frame between them where a mel frame has a multiple of four samples.
-    return lambda original, rate: (Frames if rate % 4 else Ends)(original, rate, size)
+    def form(original: AliasFreeActivation, rate: int) -> nn.Module:
+        if math.gcd(rate, size) >= LEAST:
+            return Ends(original, rate, size)
+        # Where a mel frame has four samples, FEWEST frames have enough for both ends and two frames between them.
+        return (Frames if rate < FEWEST_RATE else Ragged)(original, rate, LEAST)
+
+    return form
 
 
 # Each takes an activation and the samples that its input's length is a multiple of.
@@ -323,7 +381,7 @@ def fewest_frames(form: str) -> int:
 
     Both ends and two frames between them, because ``torch.export`` takes a size that may be one for a case of its own.
     """
-    return 6 if form.startswith("ends") else 1
+    return FEWEST if form.startswith("ends") else 1
 
 
 def known_form(name: str) -> str:
