@@ -11,7 +11,7 @@ from bench.mels import default_speech, log_mel, speech_mels
 from bench.onnx_export import engine_form, export_onnx
 from bench.vocoders import load_vocoder
 from bench.vocoders.mixed import Float32
-from bench.vocoders.short_sums import BRANCH, Centred, Parts, pieces, shorten_sums
+from bench.vocoders.short_sums import BRANCH, Centred, Parts, shorten_sums
 from bench.vocoders.synthetic import initialise
 from benchmarks.float16_sums import with_float16_sums
 from tests.test_onnx_export import assert_equal, onnx, snr_db, tiny
@@ -30,7 +30,7 @@ def test_the_simulation_stops_where_float16_does() -> None:
     nn.init.constant_(conv.weight, 1 / 16)
     x = torch.ones(1, 16 * 4096, 1)
     assert in_float16(conv, x).item() == 2048
-    assert in_float16(Parts(conv, 4 * 4096), x).item() == 4096
+    assert in_float16(Parts(conv, 4), x).item() == 4096
     torch.manual_seed(0)
     for exact in (nn.Conv1d(40, 3, 5, padding=4, dilation=2), nn.ConvTranspose1d(40, 3, 8, 4, padding=2)):
         for parameter in exact.parameters():
@@ -54,59 +54,28 @@ def test_equal_to_the_original(version: str, terms: int) -> None:
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("taps", [1, 3, 4, 5, 7, 11])
-@pytest.mark.parametrize("dilation", [1, 3])
-@pytest.mark.parametrize("most", [1, 30, 48, 100])
-def test_parts_of_one_convolution(most: int, dilation: int, taps: int, bias: bool) -> None:
-    """Whatever taps and channels are taken apart, the sum is the convolution, whose own weights stay."""
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.ConvTranspose1d])
+def test_parts_of_one_convolution(kind: type[nn.Conv1d] | type[nn.ConvTranspose1d], bias: bool) -> None:
+    """Stride, padding, dilation and bias are the original's, whose own weights stay."""
     torch.manual_seed(0)
-    conv = nn.Conv1d(24, 10, taps, padding=dilation * (taps // 2), dilation=dilation, bias=bias).double()
+    options = {"stride": 4, "padding": 2} if kind is nn.ConvTranspose1d else {"padding": 6, "dilation": 3}
+    conv = kind(24, 10, 8 if kind is nn.ConvTranspose1d else 5, bias=bias, **options).double()
     before = conv.weight.clone()
-    parts = Parts(conv, most)
-    x = torch.randn(2, 24, 41, dtype=torch.float64)
-    assert torch.allclose(parts(x), conv(x), rtol=0, atol=1e-13)
-    products = [part.in_channels * part.kernel_size[0] for part in parts.parts]
-    assert sum(products) == 24 * taps
-    # Three channels are odd, and two taps around the middle cannot be told apart.
-    assert max(products) <= max(most, 3 * (taps if taps == 4 else min(taps, 2)))
-    assert torch.equal(conv.weight, before)
-    assert (conv.in_channels, conv.kernel_size) == (24, (taps,))
-
-
-@pytest.mark.parametrize("bias", [True, False])
-def test_parts_of_one_transposed_convolution(bias: bool) -> None:
-    """It is cut into channels, and a sample's products are those of its phase."""
-    torch.manual_seed(0)
-    conv = nn.ConvTranspose1d(24, 10, 8, 4, padding=2, bias=bias).double()
-    parts = Parts(conv, 12)
+    parts = Parts(conv, 4)
     x = torch.randn(2, 24, 17, dtype=torch.float64)
     assert torch.allclose(parts(x), conv(x), rtol=0, atol=1e-13)
     assert [part.in_channels for part in parts.parts] == [6] * 4
-
-
-def test_taps_are_taken_before_channels() -> None:
-    """A part by taps reads the whole input, which a part by channels has to copy out of it."""
-    seven = [(range(0, 7, 2), 768), (range(1, 6, 2), 768)]
-    cases = {
-        (7, 3, 4 * 768): seven,
-        (7, 3, 7 * 768): [(range(7), 768)],
-        (3, 1, 2 * 768): [(range(0, 3, 2), 768), (range(1, 2), 768)],
-        (3, 1, 768): [(range(0, 3, 2), 384), (range(0, 3, 2), 384), (range(1, 2), 768)],
-        # With other padding than "same" only channels can be parted.
-        (7, 0, 4 * 768): [(range(7), 384), (range(7), 384)],
-    }
-    for (taps, padding, most), expected in cases.items():
-        found = pieces(nn.Conv1d(768, 8, taps, padding=padding), most)
-        assert [(some, channels.stop - channels.start) for some, channels in found] == expected
+    assert torch.equal(conv.weight, before)
+    assert conv.in_channels == 24
 
 
 def test_how_many_parts() -> None:
-    """Parts until the sum is short enough or they cannot be; blocks have longer sums, the last layer its own."""
+    """Halves until the sum is short enough or the channels are odd; blocks have longer sums, the last layer its own."""
     network = nn.ModuleDict(
         {
             "conv_pre": nn.Conv1d(100, 8, 7, padding=3),
             "ups": nn.ModuleList([nn.ConvTranspose1d(64, 8, 8, 4, padding=2), nn.ConvTranspose1d(24, 8, 8, 4)]),
-            "resblocks": nn.ModuleList([nn.Conv1d(64, 64, 5, padding=2), nn.Conv1d(64, 64, 11, padding=5)]),
+            "resblocks": nn.ModuleList([nn.Conv1d(64, 64, 5), nn.Conv1d(64, 64, 11)]),
             "conv_post": nn.Conv1d(512, 1, 7),
         }
     )
@@ -140,7 +109,7 @@ def test_the_first_convolution_is_less_noisy() -> None:
     conv = vocoder.conv_pre
     with torch.no_grad():
         reference = conv(mel)
-    plain, centred = (snr_db(reference, in_float16(form, mel)) for form in (conv, Centred(conv, 192)))
+    plain, centred = (snr_db(reference, in_float16(form, mel)) for form in (conv, Centred(conv, 4)))
     assert centred >= plain + 6
 
 
@@ -151,7 +120,7 @@ def test_a_long_sum_is_less_noisy_in_parts() -> None:
     x = torch.randn(1, 1536, 12)
     with torch.no_grad():
         reference = conv(x)
-    plain, parts = (snr_db(reference, in_float16(form, x)) for form in (conv, Parts(conv, 192)))
+    plain, parts = (snr_db(reference, in_float16(form, x)) for form in (conv, Parts(conv, 16)))
     assert 40 <= plain <= parts - 6
 
 
