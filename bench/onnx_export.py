@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.errors import UnsupportedError
 from bench.mels import default_speech, log_mel
 from bench.vocoders import Vocoder
-from bench.vocoders.mixed import lower
+from bench.vocoders.mixed import lower, round_kept
 from bench.vocoders.polyphase import DEFAULT_FORM, fewest_frames, polyphase
 from bench.vocoders.quantised import quantise
 from bench.vocoders.short_sums import shorten_sums
@@ -58,8 +58,10 @@ def engine_form(
     form = polyphase(vocoder, activation, 1 if dynamic else mel.shape[-1])
     if terms:
         form = shorten_sums(form, terms, float32)
-    # In float32 there is nothing to lower; layers keep their names, by which a builder can hold them.
-    return lower(form, mel.dtype, float32 if mel.dtype is not torch.float32 else "").to(mel.device)
+    if mel.dtype is torch.float32:
+        # Layers keep their names, by which a builder can hold them.
+        return round_kept(form, float32).to(mel.device)
+    return lower(form, mel.dtype, float32).to(mel.device)
 
 
 def export_onnx(

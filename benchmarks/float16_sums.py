@@ -5,7 +5,8 @@
 TensorRT 8.6 takes kernels whose sums are float16 and cannot be told to take others. This simulates them on any
 machine: a tensor core adds sixteen products, and the sum so far is rounded to float16. All else is float16 as PyTorch
 computes it. First the vocoder as it is, with some convolutions adding in float32; then with sums in parts
-(``bench/vocoders/short_sums.py``). Give ``--weights`` for weights of your own.
+(``bench/vocoders/short_sums.py``); at last with parts and some convolutions kept in float32, whose kernels are TF32's
+and cut the weights off, which are rounded before or not. Give ``--weights`` for weights of your own.
 """
 
 import argparse
@@ -25,7 +26,9 @@ from bench.mels import default_speech, log_mel, speech_mels
 from bench.onnx_export import engine_form
 from bench.quality.fidelity import compare_items, worst
 from bench.quality.verdict import judge
+from bench.trt.native import DEFAULT_TERMS
 from bench.vocoders import SPECS, load_vocoder
+from bench.vocoders.mixed import Float32, round_to_tf32
 
 # Products that a tensor core adds at once in float16: the depth of its smallest matrix product.
 DEPTH = 16
@@ -38,6 +41,7 @@ GROUPS = {
     **{f"blocks of stage {i}": rf"resblocks\.({3 * i}|{3 * i + 1}|{3 * i + 2})\." for i in range(3)},
     "conv_pre and ups": "conv_pre|ups",
 }
+KEPT = ("ups", "conv_pre|ups", "conv_pre|ups|conv_post")
 Convolution = nn.Conv1d | nn.ConvTranspose1d
 
 
@@ -65,6 +69,11 @@ def add_in_float16(conv: Convolution, x: Tensor) -> Tensor:
     if conv.bias is not None:
         total = total + conv.bias.detach().half().float().unsqueeze(-1)
     return total.half()
+
+
+def cut_to_tf32(x: Tensor) -> Tensor:
+    """What a TF32 kernel reads of float32."""
+    return (x.contiguous().view(torch.int32) & ~0x1FFF).view(torch.float32)
 
 
 def with_float16_sums(form: nn.Module, chosen: Callable[[str], bool]) -> nn.Module:
@@ -102,8 +111,8 @@ def main() -> int:
     print(f"{arguments.version} fp16, {arguments.frames} frames, simulated")
     print(f"\n{'convolutions that add in float32':<40}{'layers':>7}{'SNR dB':>8}{'LSD dB':>8}  verdict")
 
-    def show(title: str, chosen: Callable[[str], bool], terms: int = 0) -> None:
-        form = with_float16_sums(engine_form(vocoder, mel.half(), terms=terms), chosen)
+    def show(title: str, chosen: Callable[[str], bool], terms: int = 0, form: nn.Module | None = None) -> None:
+        form = with_float16_sums(form or engine_form(vocoder, mel.half(), terms=terms), chosen)
         layers = sum(isinstance(module, Convolution) for module in form.modules())
         with torch.inference_mode():
             wave = form(mel.half()).float().flatten(1).numpy()
@@ -118,6 +127,15 @@ def main() -> int:
     print("\nnone, but sums of the trunk have at most")
     for terms in arguments.terms or TERMS:
         show(f"{terms} terms", lambda _: True, terms)
+    terms = DEFAULT_TERMS[arguments.version]
+    print(f"\n{terms} terms, but in TF32 with weights that are")
+    for pattern in KEPT:
+        for how, change in {"rounded": round_to_tf32, "cut off": cut_to_tf32}.items():
+            form = engine_form(vocoder, mel.half(), pattern, terms=terms)
+            for module in form.modules():
+                if isinstance(module, Float32):
+                    module.layer.weight.data = change(module.layer.weight.data)
+            show(f"{pattern}, {how}", lambda name, pattern=pattern: not re.match(pattern, name), form=form)
     return 0
 
 

@@ -1,10 +1,12 @@
 """Layers that stay in float32 in a vocoder of a lower precision."""
 
+import numpy as np
 import pytest
 import torch
 
 from bench.errors import InputError
-from bench.vocoders.mixed import Float32, layers, lower
+from bench.onnx_export import engine_form
+from bench.vocoders.mixed import Float32, layers, lower, round_kept, round_to_tf32
 from bench.vocoders.polyphase import FORMS, polyphase
 from tests.conftest import small_v3
 
@@ -53,3 +55,59 @@ def test_patterns_that_keep_nothing(pattern: str, said: str) -> None:
     """A pattern that is none or matches nothing is the user's mistake."""
     with pytest.raises(InputError, match=said):
         lower(polyphase(small_v3()), torch.float16, pattern)
+
+
+def cut(x: torch.Tensor) -> torch.Tensor:
+    """What a TF32 kernel sees of float32: the last thirteen bits are not read."""
+    return torch.from_numpy((x.detach().numpy().view("uint32") & 0xFFFFE000).view("float32"))
+
+
+def test_rounding_to_tf32_is_to_the_nearest() -> None:
+    """Ten bits of mantissa, whatever the sign and size, as frexp has them."""
+    torch.manual_seed(0)
+    x = torch.randn(1000) * 10.0 ** torch.randint(-6, 7, (1000,))
+    mantissa, exponent = np.frexp(x.double().numpy())
+    nearest = np.ldexp(np.round(mantissa * 2**11) / 2**11, exponent)
+    assert np.array_equal(round_to_tf32(x).double().numpy(), nearest)
+    assert torch.equal(round_to_tf32(torch.tensor([0.0, -0.0, 1.0, -1.5])), torch.tensor([0.0, -0.0, 1.0, -1.5]))
+
+
+def test_kept_layers_have_nothing_to_cut_off() -> None:
+    """In a float32 form for engines the kept layers' factors are TF32's, which cutting leaves alone; the rest stays."""
+    model = small_v3()
+    form = round_kept(polyphase(model, frames=64), r"conv_pre|ups|resblocks\.0\.activations\.0")
+    activation = form.get_submodule("resblocks.0.activations.0")
+    kept_factors = [form.conv_pre.weight, form.ups[0][0].weight, activation.between, activation.down, activation.edges]
+    assert all(torch.equal(cut(factor), factor.detach()) for factor in kept_factors)
+    assert not torch.equal(form.conv_pre.weight, model.conv_pre.weight)
+    plain = polyphase(model, frames=64)
+    for name in (
+        "conv_post.weight",
+        "conv_pre.bias",
+        "resblocks.0.activations.0.alpha",
+        "resblocks.1.activations.0.down",
+    ):
+        parent, _, child = name.rpartition(".")
+        assert torch.equal(getattr(form.get_submodule(parent), child), getattr(plain.get_submodule(parent), child))
+
+
+def test_rounded_weights_lose_less_than_cut_ones() -> None:
+    """Cutting makes every product smaller, which adds up over layers; rounding does not."""
+    torch.manual_seed(0)
+    weight, x = torch.randn(64, 3072), torch.randn(3072, 200)
+    reference = weight @ x
+
+    def noise_db(factor: torch.Tensor) -> float:
+        return float(10 * torch.log10((factor @ x - reference).square().sum() / reference.square().sum()))
+
+    assert noise_db(cut(round_to_tf32(weight))) < noise_db(cut(weight)) - 5
+
+
+def test_only_the_float32_form_is_rounded() -> None:
+    """Where the graph carries the types, a kept layer has the checkpoint's own weights."""
+    model = small_v3()
+    strong = engine_form(model, torch.zeros(1, 100, 16, dtype=torch.float16), "conv_pre")
+    weak = engine_form(model, torch.zeros(1, 100, 16), "conv_pre")
+    assert torch.equal(strong.conv_pre.layer.weight, model.conv_pre.weight)
+    assert torch.equal(weak.conv_pre.weight, round_to_tf32(model.conv_pre.weight.detach()))
+    assert torch.equal(engine_form(model, torch.zeros(1, 100, 16)).conv_pre.weight, model.conv_pre.weight)

@@ -68,12 +68,51 @@ def lower(vocoder: nn.Module, dtype: torch.dtype, float32: str = "") -> nn.Modul
     Raises:
         InputError: not a regular expression, or it matches no layer.
     """
-    wanted = layer_pattern(float32)
-    kept = {name: copy.deepcopy(layer) for name, layer in layers(vocoder).items() if float32 and wanted.match(name)}
-    if float32 and not kept:
-        raise no_such_layer(float32)
+    kept = {name: copy.deepcopy(layer) for name, layer in _kept(vocoder, float32).items()}
     vocoder.to(dtype)
     for name, layer in kept.items():
         parent, _, child = name.rpartition(".")
         setattr(vocoder.get_submodule(parent), child, Float32(layer, dtype))
     return vocoder
+
+
+def round_kept(vocoder: nn.Module, float32: str) -> nn.Module:
+    """Rounds the weights of layers that a builder will be told to keep in float32 to TF32, in place.
+
+    It may take kernels that compute in TF32 for them, and those cut float32 off instead of rounding it: every product
+    becomes a little too small. Of weights that TF32 has there is nothing to cut off.
+
+    Args:
+        vocoder: In float32, in the form for engines.
+        float32: As for :func:`lower`.
+
+    Raises:
+        InputError: as for :func:`lower`.
+    """
+    for layer in _kept(vocoder, float32).values():
+        if isinstance(layer, EngineActivation):
+            # Of an activation only what is multiplied as a matrix.
+            factors = [value for name, value in layer.named_buffers() if name not in ("alpha", "gain")]
+        else:
+            factors = [layer.get_parameter("weight")]
+        for factor in factors:
+            if factor.is_floating_point():
+                factor.data = round_to_tf32(factor.data)
+    return vocoder
+
+
+def round_to_tf32(x: Tensor) -> Tensor:
+    """The nearest values that have ten bits of mantissa, float32 as before; of two equally near the larger.
+
+    >>> float(round_to_tf32(torch.tensor(1 + 2**-11 + 2**-20)) - 1) == 2**-10
+    True
+    """
+    return ((x.contiguous().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+def _kept(vocoder: nn.Module, float32: str) -> dict[str, nn.Module]:
+    wanted = layer_pattern(float32)
+    kept = {name: layer for name, layer in layers(vocoder).items() if float32 and wanted.match(name)}
+    if float32 and not kept:
+        raise no_such_layer(float32)
+    return kept
