@@ -112,7 +112,9 @@ def main() -> int:
     print(f"\n{'convolutions that add in float32':<40}{'layers':>7}{'SNR dB':>8}{'LSD dB':>8}  verdict")
 
     def show(title: str, chosen: Callable[[str], bool], terms: int = 0, form: nn.Module | None = None) -> None:
-        form = with_float16_sums(form or engine_form(vocoder, mel.half(), terms=terms), chosen)
+        if form is None:
+            form = engine_form(vocoder, mel.half(), terms=terms)
+        form = with_float16_sums(form, chosen)
         layers = sum(isinstance(module, Convolution) for module in form.modules())
         with torch.inference_mode():
             wave = form(mel.half()).float().flatten(1).numpy()

@@ -110,4 +110,5 @@ def test_only_the_float32_form_is_rounded() -> None:
     weak = engine_form(model, torch.zeros(1, 100, 16), "conv_pre")
     assert torch.equal(strong.conv_pre.layer.weight, model.conv_pre.weight)
     assert torch.equal(weak.conv_pre.weight, round_to_tf32(model.conv_pre.weight.detach()))
+    assert not torch.equal(weak.conv_pre.weight, model.conv_pre.weight)
     assert torch.equal(engine_form(model, torch.zeros(1, 100, 16)).conv_pre.weight, model.conv_pre.weight)

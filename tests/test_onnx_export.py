@@ -88,7 +88,7 @@ def test_an_open_graph_equals_eager_at_every_shape(tmp_path: Path, version: str,
         pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install -e '.[onnx]'")
     vocoder = tiny(version)
     file = tmp_path / "vocoder.onnx"
-    # Eight frames have common divisors with what a form would like to cut the signal into; other lengths have not.
+    # The frames that it is traced with have divisors in common with what a form cuts the signal into; others have not.
     export_onnx(vocoder, torch.zeros(1, 100, 8), file, opset, dynamic=True)
     voice = log_mel(default_speech(), vocoder.spec)
     shortest = fewest_frames(DEFAULT_FORM) if version == "v3" else 2

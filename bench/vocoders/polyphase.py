@@ -332,7 +332,7 @@ class Ragged(Ends):
             short: Tensor = self.short(x)
             return short
         # The first frame and those between, in whole frames; then the same from where they see to the right. By narrow,
-        # which says how long a slice is: torch.export thinks for hours about lengths that it has to infer.
+        # which says how long a slice is: torch.export had not inferred it after ten minutes.
         count = (samples - side) // size
         frames = x.narrow(2, 0, count * size).reshape(batch, channels, count, size)
         right = x.narrow(2, side, count * size).reshape(batch, channels, count, size)
