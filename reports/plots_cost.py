@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from reports.plots_speed import CONFIGURATIONS_SHOWN, Marks, headline, legend, log_axes
 from reports.run import Group, Row
 from reports.style import MUTED, figure, name_point
-from reports.text import MIB, number, short
+from reports.text import MIB, number
 
 _FIELDS = (
     ("allocated_peak_bytes", "peak of torch's allocator"),
@@ -29,7 +29,7 @@ def memory(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         _bars(panel, rows, [_in_mib(row, name) for row in rows], marks)
         panel.set_title(title)
         panel.set_xlabel("MiB")
-    axes[0].set_yticks(range(len(rows)), [short(row.configuration) for row in rows])
+    axes[0].set_yticks(range(len(rows)), [group.labels[row.configuration] for row in rows])
     axes[0].invert_yaxis()
     case = rows[0].case
     return drawing, (
@@ -92,7 +92,7 @@ def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         panel.margins(x=0.25)
         log_axes(panel, "x")
         panel.set_xlabel(title)
-    axes[0].set_yticks(range(len(points)), [short(row.configuration) for row, _ in points])
+    axes[0].set_yticks(range(len(points)), [group.labels[row.configuration] for row, _ in points])
     axes[0].set_ylim(len(points) - 0.5, -0.5)
     case = rows[0].case
     caption = (
@@ -116,9 +116,8 @@ def ranges(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         frames = [row.case.frames for row in points]
         ratios = [1 / row.record.speedup_static.ratio for row in points if row.record.speedup_static]
         lines = ("-", "--", ":", "-.")
-        axes.plot(
-            frames, ratios, marker=mark, color=colour, linestyle=lines[index % 4], label=f"{short(name)}, b{batch}"
-        )
+        label = f"{group.labels[name]}, b{batch}"
+        axes.plot(frames, ratios, marker=mark, color=colour, linestyle=lines[index % 4], label=label)
     axes.axhline(1, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
     log_axes(axes, "x")
     axes.set_xlabel("frames")

@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from reports.plots_speed import CONFIGURATIONS_SHOWN, Marks, headline, log_axes
 from reports.run import FAIL, PASS, WARN, Group, Judgement, Row
 from reports.style import MUTED, PAPER, figure, name_point
-from reports.text import short
 
 _HEIGHT = 4.2  # inches of the figure of speed against fidelity
-_BAND = re.compile(r"lsd_(\d+)_(\d+)_khz")
+_BAND = re.compile(r"lsd_(\d+)_(\d+)_db")
 
 
 def pareto(group: Group, marks: Marks) -> tuple[Figure, str] | str:
@@ -38,7 +37,8 @@ def pareto(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         inside = colour if judgement.verdict == PASS else PAPER
         axes.plot([snr_db], [ratio], mark, color=colour, markerfacecolor=inside, markersize=7)
         if index in front or len(points) <= CONFIGURATIONS_SHOWN:
-            words = short(row.configuration) + (f" ({judgement.verdict})" if judgement.verdict in (FAIL, WARN) else "")
+            words = group.labels[row.configuration]
+            words += f" ({judgement.verdict})" if judgement.verdict in (FAIL, WARN) else ""
             names.append((snr_db, ratio, words))
     axes.margins(x=0.25, y=0.15)
     log_axes(axes, "y")
@@ -111,7 +111,7 @@ def bands(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         low, high = key.split("_")[1:3]
         panel.set_title(f"{low} to {high} kHz")
         panel.set_xlabel("dB")
-    axes[0].set_yticks(range(len(names)), [short(name) for name in names])
+    axes[0].set_yticks(range(len(names)), [group.labels[name] for name in names])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     axes[0].set_xlim(left=0)
     return (

@@ -13,12 +13,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from reports.answer import at_shape, distance, settings
 from reports.run import Group, Row
 from reports.style import INK, MUTED, figure
-from reports.text import number, short
+from reports.text import number
 
 Marks = dict[str, tuple[str, str]]
 _DASHES = ("-", "--", ":", "-.")
 _RANGE_FOR_POWERS_ONLY = 200.0
-_LONG = 20  # characters of a label
+_LONG, _VERY_LONG = 20, 30  # characters of a label
 _SHAPES_SHOWN, CONFIGURATIONS_SHOWN, _POINTS_SHOWN = 20, 30, 120
 
 
@@ -39,7 +39,7 @@ def length(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         upper, lower = axes[column], axes[column + len(precisions)]
         for series, dashes in _series(rows, precision):
             colour, mark = marks[series[0].case.backend]
-            style: Any = {"color": colour, "marker": mark, "linestyle": dashes, "label": _label(series[0])}
+            style: Any = {"color": colour, "marker": mark, "linestyle": dashes, "label": _label(group, series[0])}
             frames = [row.case.frames for row in series]
             upper.plot(frames, [row.median_ms for row in series], **style)
             upper.vlines(frames, *_bounds(series), color=colour, linewidth=3, alpha=0.5)
@@ -81,7 +81,7 @@ def batch(group: Group, marks: Marks) -> tuple[Figure, str] | str:
             colour, mark = marks[series[0].case.backend]
             values = [row.record.throughput.audio_s_per_s for row in series if row.record.throughput]
             batches = [row.case.batch for row in series]
-            panel.plot(batches, values, color=colour, marker=mark, linestyle=dashes, label=_label(series[0]))
+            panel.plot(batches, values, color=colour, marker=mark, linestyle=dashes, label=_label(group, series[0]))
         panel.set_title(precision)
         panel.set_xlabel("batch")
         log_axes(panel, "x")
@@ -108,7 +108,7 @@ def heat_map(group: Group, _: Marks) -> tuple[Figure, str] | str:
         if place in kept and row.configuration in shown and row.record.speedup_fp32:
             ratio = row.record.speedup_fp32.ratio
             grid[shown.index(row.configuration), kept.index(place)] = ratio
-    width = min(10.5, 1.4 + 0.07 * max(len(short(name)) for name in shown) + 0.5 * len(kept))
+    width = min(10.5, 1.4 + 0.07 * max(len(group.labels[name]) for name in shown) + 0.5 * len(kept))
     drawing, (axes,) = figure(width, 0.9 + 0.27 * len(shown))
     logs = np.log2(grid)
     reach = max(1.0, float(np.nanmax(np.abs(logs))))
@@ -126,7 +126,7 @@ def heat_map(group: Group, _: Marks) -> tuple[Figure, str] | str:
                 fontsize=7.5,
                 color="#ffffff" if dark else "#000000",
             )
-    axes.set_yticks(np.arange(len(shown)) + 0.5, [short(name) for name in shown])
+    axes.set_yticks(np.arange(len(shown)) + 0.5, [group.labels[name] for name in shown])
     axes.set_xticks(np.arange(len(kept)) + 0.5, [f"b{b}\nt{t}" for b, t in kept])
     axes.invert_yaxis()
     axes.grid(visible=False)
@@ -158,7 +158,7 @@ def distribution(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         quartiles = np.percentile(samples, [25, 75])
         axes.hlines(line, *quartiles, color=colour, linewidth=5, alpha=0.6)
         axes.plot([row.median_ms], [line], "|", color=INK, markersize=11, markeredgewidth=1.6)
-    axes.set_yticks(range(len(rows)), [short(row.configuration) for row in rows])
+    axes.set_yticks(range(len(rows)), [group.labels[row.configuration] for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     log_axes(axes, "x")
     clocks = sorted({row.record.timing.clock for row in rows if row.record.timing})
@@ -200,11 +200,12 @@ def legend(drawing: Figure, axes: list[Axes]) -> None:
         handles, labels = panel.get_legend_handles_labels()
         for handle, label in zip(handles, labels, strict=True):
             found.setdefault(label, handle)
+    longest = max(map(len, found))
     drawing.legend(
         list(found.values()),
         list(found),
         loc="outside upper left",
-        ncols=2 if max(map(len, found)) > _LONG else min(5, len(found)),
+        ncols=1 if longest > _VERY_LONG else 2 if longest > _LONG else min(5, len(found)),
     )
 
 
@@ -225,8 +226,9 @@ def _series(rows: list[Row], precision: str, key: str = "frames") -> list[tuple[
     return result
 
 
-def _label(row: Row) -> str:
-    return short(" ".join([row.case.backend, *(f"{key}={value}" for key, value in row.case.options)]))
+def _label(group: Group, row: Row) -> str:
+    """A configuration in a panel of one precision, which need not be said again."""
+    return group.labels[row.configuration].replace(f" {row.case.precision}", "", 1)
 
 
 def _bounds(series: list[Row]) -> tuple[list[float], list[float]]:

@@ -11,7 +11,7 @@ from typing import Any
 from bench.case import Case
 from bench.errors import InputError
 from bench.record import FILE_NAME, SCHEMA_VERSION, Record, Status, load_record, newest_run, read_records
-from reports.text import configuration, count
+from reports.text import configuration, count, labels
 
 PASS, WARN, FAIL, REFERENCE, NOT_JUDGED = "pass", "warn", "fail", "reference", "not judged"
 _WORST_FIRST = (FAIL, WARN, PASS, REFERENCE, NOT_JUDGED)
@@ -110,6 +110,11 @@ class Group:
     def label(self) -> str:
         """What a figure must carry: vocoder, device and weights."""
         return f"{self.name}, {self.weights}"
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """What figures call each configuration."""
+        return labels(row.configuration for row in (*self.rows, *self.judged))
 
     def gate(self, name: str) -> Judgement:
         """The verdict on a configuration: the worst of its judged shapes."""
@@ -246,21 +251,30 @@ def _join(records: list[tuple[int, Record]], notices: list[str]) -> list[Row]:
     if repeated:
         notices.append(f"{count(repeated, 'case')} had been recorded more than once; the last record counts.")
     by_case: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
+    by_sound: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
     for _, record in quality.values():
         by_case[record.id, record.device].append(record)
+        by_sound[_sound(record), record.device].append(record)
     rows = []
     joined: set[int] = set()
     for line, record in speed.values():
-        other, match = None, by_case[record.id, record.device]
+        match = by_case[record.id, record.device] or by_sound[_sound(record), record.device]
+        other = None
         for candidate in match:
             if not (record.weights and candidate.weights) or record.weights == candidate.weights:
                 other = candidate
-        joined.add(id(other))
+        if other is not None and other.id == record.id:
+            joined.add(id(other))
         rows.append(Row(record, other, line, _judge(record, other, others=bool(match))))
     for line, record in quality.values():
         if id(record) not in joined:
             rows.append(Row(record, record, line, _judge(record, record)))
     return sorted(rows, key=lambda row: row.line)
+
+
+def _sound(record: Record) -> str:
+    """What a case's sound depends on: a CUDA graph replays the same kernels of the same engine."""
+    return record.case.without("cuda_graph").id
 
 
 def _judge(record: Record, quality: Record | None, others: bool = False) -> Judgement:

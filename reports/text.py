@@ -1,5 +1,7 @@
 """Numbers and names as the report writes them."""
 
+from collections.abc import Iterable
+
 from bench.case import Case
 
 MIB = 2**20
@@ -65,6 +67,26 @@ def short(label: str) -> str:
     ('tensorrt fp16', 40)
     """
     return label if len(label) <= _LABEL else f"{label[: _LABEL - 16]}\N{HORIZONTAL ELLIPSIS}{label[-15:]}"
+
+
+def labels(names: Iterable[str]) -> dict[str, str]:
+    """Configurations as figures call them: without the options that all with options share, and short.
+
+    Two that would then be called the same keep what they are called in tables.
+
+    >>> labels(["eager fp16", "tensorrt fp16 level=1", "tensorrt fp16 level=1 shapes=dynamic"])["tensorrt fp16 level=1"]
+    'tensorrt fp16'
+    """
+    distinct = list(dict.fromkeys(names))
+    options = [{part for part in name.split(" ") if "=" in part} for name in distinct]
+    given = [parts for parts in options if parts]
+    shared = set.intersection(*given) if len(given) > 1 else set()
+    told = {name: " ".join(part for part in name.split(" ") if part not in shared) for name in distinct}
+    for shown in (lambda name: short(told[name]), lambda name: told[name]):
+        found = {name: shown(name) for name in distinct}
+        if len(set(found.values())) == len(distinct):
+            return found
+    return {name: name for name in distinct}
 
 
 def shape(case: Case) -> str:

@@ -145,9 +145,9 @@ def quality_record(case: Case, verdict: str = "pass", device: str = "cuda:0", **
     fidelity = {
         "snr_db": snr_db,
         "lsd_db": 10 ** ((60 - snr_db) / 40),
-        "lsd_0_4_khz": 0.1,
-        "lsd_4_8_khz": 0.2,
-        "lsd_8_16_khz": 0.4,
+        "lsd_0_4_db": 0.1,
+        "lsd_4_8_db": 0.2,
+        "lsd_8_16_db": 0.4,
         "mr_stft": 0.05,
         "max_abs": 1e-3,
         "pesq_wb": None,

@@ -1,7 +1,7 @@
 import itertools
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from bench.case import Case
+from bench.quality import Fidelity
 from bench.record import Build, Record
 from reports import plots_cost, plots_sound, plots_speed
 from reports.plots import Draw, Section, draw_all
 from reports.plots_cost import inferences_to_break_even
-from reports.plots_sound import pareto_front
+from reports.plots_sound import _BAND, pareto_front
 from reports.run import load_run
 from reports.style import INK, SERIES, house, marks
+from reports.text import labels
 from tests.synthetic_records import quality_record, speed_record, sweep_records, write_run
 
 EAGER = Case("v3", "eager", "fp16", 1, 468)
@@ -192,3 +194,23 @@ def test_a_range_of_shapes_is_drawn_by_what_it_costs(tmp_path: Path):
     [line] = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_label().startswith("tensorrt")]
     assert list(line.get_xdata()) == [100, 500]
     assert list(line.get_ydata()) == pytest.approx([1.25, 1.0])
+
+
+def test_a_figure_names_what_tells_configurations_apart():
+    """Options that all share are left out; names that would meet then, or when cut, stay whole."""
+    long = "tensorrt-onnx fp16 cuda_graph=on float32=ups level=1 {}tactics=edge_mask_convolutions"
+    found = labels(["eager fp16", long.format(""), long.format("shapes=dynamic ")])
+    assert found["eager fp16"] == "eager fp16"
+    assert list(found.values())[1:] == ["tensorrt-onnx fp16", "tensorrt-onnx fp16 shapes=dynamic"]
+    meeting = ["tensorrt fp16", "tensorrt fp16 level=1", "tensorrt fp16 level=1 streams=0"]
+    assert list(labels(meeting).values()) == meeting
+    middles = [f"tensorrt fp16 a={'b' * 12}{level}{'c' * 30}" for level in (1, 2)]
+    assert list(labels(middles).values()) == middles
+    assert labels(["tensorrt fp16 level=1"]) == {"tensorrt fp16 level=1": "tensorrt fp16 level=1"}
+
+
+def test_the_error_by_band_is_drawn_of_what_the_judge_files():
+    """The figure asks for the fields of the suite's own fidelity, by their names."""
+    names = {field.name for field in fields(Fidelity)}
+    bands = {"lsd_0_4_db", "lsd_4_8_db", "lsd_8_16_db", "lsd_16_24_db"}
+    assert {name for name in names if _BAND.fullmatch(name)} == bands

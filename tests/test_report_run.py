@@ -140,3 +140,15 @@ def test_devices_and_weights_are_kept_apart(tmp_path: Path):
         ("cuda:0", True),
     ]
     assert run.name == RUN_ID
+
+
+def test_a_cuda_graph_sounds_as_its_engine(tmp_path: Path):
+    """A case that was judged with a graph and timed without has that verdict; other options are other engines."""
+    graph = Case("v3", "tensorrt-onnx", "fp16", 1, 468, (("cuda_graph", "on"), ("level", "1")))
+    other = Case("v3", "tensorrt-onnx", "fp16", 1, 468, (("level", "2"),))
+    records = [quality_record(graph, "fail"), speed_record(graph.without("cuda_graph")), speed_record(other)]
+    run = load_run(write_run(tmp_path, records))
+    verdicts = {row.case: row.judgement.verdict for row in run.rows if row.timed}
+    assert verdicts == {graph.without("cuda_graph"): FAIL, other: NOT_JUDGED}
+    # The judged case itself is in the table, too.
+    assert [row.case for row in run.rows if not row.timed] == [graph]

@@ -31,7 +31,7 @@ from bench.errors import InputError, UnsupportedError, WrongOutputError
 from bench.precision import PRECISIONS
 from bench.trt import native
 from bench.trt.library import import_library
-from bench.trt.native import DEFAULT_TERMS, accumulators, convolution_types
+from bench.trt.native import DEFAULT_FLOAT32, DEFAULT_TERMS, accumulators, convolution_types
 from bench.trt.options import parse_options
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 from bench.vocoders.polyphase import DEFAULT_FORM, SHORT_FORM
@@ -290,6 +290,7 @@ class BuilderFlag(IntEnum):
     FP16 = 0
     INT8 = 2
     OBEY_PRECISION_CONSTRAINTS = 3
+    PREFER_PRECISION_CONSTRAINTS = 4
     TF32 = 7
 
 
@@ -939,6 +940,62 @@ def test_layers_kept_in_float32(install: Callable[[str], TensorRtStandIn]) -> No
     trt.plan = None
     with pytest.raises(UnsupportedError, match="with conv_pre held to float32; try it without the option float32"):
         trt.prepare("fp16", float32="conv_pre")
+
+
+@pytest.mark.parametrize(
+    ("version", "precision", "options", "kept"),
+    [
+        ("8.6.1", "fp16", {}, DEFAULT_FLOAT32["v3"]),
+        ("8.6.1", "fp16", {"float32": "off"}, ""),
+        ("8.6.1", "fp16", {"float32": "ups"}, "ups"),
+        ("8.6.1", "fp32", {}, ""),
+        ("8.6.1", "int8", {}, ""),
+        ("10.15.1", "fp16", {}, ""),
+        ("10.15.1", "fp16", {"float32": "ups"}, "ups"),
+    ],
+)
+def test_what_v3_needs_in_float32_is_kept_there(
+    install: Callable[[str], TensorRtStandIn], version: str, precision: str, options: dict[str, str], kept: str
+) -> None:
+    """By default where sums are float16 otherwise; the record says so, and an engine of other layers is another."""
+    trt = install(version)
+    library, _ = import_library()
+    assert library is not None
+    asked = request("tensorrt-onnx", precision, **options)
+    asked = replace(asked, case=replace(asked.case, version="v3"))
+    parsed = parse_options(options, (1, FRAMES))
+    assert native.kept_layers(library, asked, parsed) == kept
+    plain = native.engine_key(library, asked, parse_options({"float32": "off"}, (1, FRAMES)))
+    assert (native.engine_key(library, asked, parsed) == plain) == (not kept)
+    assert native.kept_layers(library, replace(asked, case=replace(asked.case, version="v4")), parsed) in ("", "ups")
+    assert trt.__version__ == version
+
+
+def test_float32_by_default_is_a_wish_about_sums(install: Callable[[str], TensorRtStandIn]) -> None:
+    """Nobody asked for it, so a builder that cannot obey builds all the same; nothing but products is held."""
+    trt = install("8.6.1")
+    trt.tensor_type = "HALF"
+    names = {
+        "/ups.0/ups.0.0/ConvTranspose": "DECONVOLUTION",
+        "/resblocks.2/activations.5/MatMul_2": "MATRIX_MULTIPLY",
+        "/resblocks.2/activations.5/Sin": "UNARY",
+        "/resblocks.2/convs1.0/Conv": "CONVOLUTION",
+        "/resblocks.3/activations.0/MatMul": "MATRIX_MULTIPLY",
+    }
+    trt.network = [
+        SimpleNamespace(
+            name=name, type=getattr(trt.LayerType, kind), get_output=lambda _: SimpleNamespace(dtype="float32")
+        )
+        for name, kind in names.items()
+    ]
+    asked = request("tensorrt-onnx", "fp16")
+    built = TensorRtOnnx().prepare(replace(asked, case=replace(asked.case, version="v3"))).build
+    assert [hasattr(layer, "precision") for layer in trt.network] == [True, True, False, False, False]
+    assert trt.config.flags == {"TF32", "FP16", "PREFER_PRECISION_CONSTRAINTS"}
+    assert trt.exported["float32"] == built.details["float32"] == DEFAULT_FLOAT32["v3"]
+    trt.plan = None
+    with pytest.raises(UnsupportedError, match=r"for this graph\.$"):
+        TensorRtOnnx().prepare(replace(asked, case=replace(asked.case, version="v3")))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def build_engine(
     precision: Precision,
     bands: int,
     options: Options,
+    float32: str = "",
     timing: bytes = b"",
     keep_timing: Callable[[bytes, Callable[[bytes, bytes], bytes]], None] = lambda *_: None,
 ) -> bytes:
@@ -36,6 +37,8 @@ def build_engine(
         precision: What the engine shall compute in.
         bands: Mel bands.
         options: How to build.
+        float32: Pattern of the layers to keep in float32. Where typing is weak, the builder must obey if the options
+            ask for them, else it shall if it can.
         timing: What :func:`bench.engines.EngineStore.read_timing` gave.
         keep_timing: Takes the timing cache after the build, and a function that joins two.
 
@@ -52,8 +55,8 @@ def build_engine(
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     _set_types(library, config, network, precision)
-    if options.float32 and not library.strongly_typed:
-        _keep_float32(trt, config, network, options.float32)
+    if float32 and not library.strongly_typed:
+        _keep_float32(trt, config, network, float32, asked=bool(options.float32))
     _set_options(library, config, options)
     if options.shapes.dynamic:
         for profile in options.shapes.profiles:
@@ -67,7 +70,7 @@ def build_engine(
         config.set_timing_cache(cache, False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        held = options.float32 if not library.strongly_typed else ""
+        held = (options.float32 or "") if not library.strongly_typed else ""
         kept = f" with {held} held to float32; try it without the option float32" if held else ""
         raise UnsupportedError(f"{library.name} {library.version} could not build an engine for this graph{kept}.")
     if cache is not None:
@@ -109,10 +112,15 @@ def _set_types(library: Library, config: Any, network: Any, precision: Precision
         tensor.dtype = trt.float16
 
 
-def _keep_float32(trt: Any, config: Any, network: Any, pattern: str) -> None:
-    """Holds layers to float32 where the graph cannot say so; the builder fails where it could not obey."""
+def _keep_float32(trt: Any, config: Any, network: Any, pattern: str, *, asked: bool) -> None:
+    """Holds layers to float32 where the graph cannot say so.
+
+    Those that were asked for as they are, and the builder fails where it could not obey; of others the sums of products
+    only, where it can.
+    """
     wanted, kinds = layer_pattern(pattern), trt.LayerType
-    arithmetic = (kinds.CONVOLUTION, kinds.DECONVOLUTION, kinds.MATRIX_MULTIPLY, kinds.ELEMENTWISE, kinds.UNARY)
+    arithmetic = [kinds.CONVOLUTION, kinds.DECONVOLUTION, kinds.MATRIX_MULTIPLY]
+    arithmetic += [kinds.ELEMENTWISE, kinds.UNARY] if asked else []
     kept = [
         layer
         for layer in map(network.get_layer, range(network.num_layers))
@@ -125,7 +133,8 @@ def _keep_float32(trt: Any, config: Any, network: Any, pattern: str) -> None:
         raise no_such_layer(pattern)
     for layer in kept:
         layer.precision = trt.float32
-    config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    flags = trt.BuilderFlag
+    config.set_flag(flags.OBEY_PRECISION_CONSTRAINTS if asked else flags.PREFER_PRECISION_CONSTRAINTS)
 
 
 def _set_options(library: Library, config: Any, options: Options) -> None:

@@ -43,6 +43,9 @@ _SOURCES = (
 
 # Chosen by simulation on speech, benchmarks/float16_sums.py.
 DEFAULT_TERMS = {"v3": 192, "v4": 384}
+# Kept by TensorRT 8.6 if it can, docs/tensorrt.md: upsampling, and v3's first activations, whose frames are longer than
+# a mel frame: what float16 sums round differently along one lies between the harmonics of a steady sound.
+DEFAULT_FLOAT32 = {"v3": r"ups|resblocks\.[012]\.activations", "v4": ""}
 
 _ACCUMULATOR = re.compile(r"_f16f16_f16f(16|32)_")
 
@@ -82,6 +85,7 @@ def prepare_native(library: Library, request: Request) -> Runner:
         **({"activation": options.activation} if request.case.version == "v3" else {}),
         "shapes": str(options.shapes),
         **({"terms": terms} if (terms := sum_terms(library, request, options)) else {}),
+        **({"float32": kept} if (kept := kept_layers(library, request, options)) else {}),
         "context_bytes": loaded.context_bytes,
         "layers": len(layers),
         **({"accumulators": sums} if (sums := accumulators(layers)) else {}),
@@ -133,7 +137,7 @@ def engine_key(library: Library, request: Request, options: Options) -> dict[str
         f"option {name}": value
         for name, value in request.case.options
         # How it is run, not how it is built; or below, with what it comes to.
-        if name not in ("shapes", "cuda_graph", "timing_cache", "activation", "terms")
+        if name not in ("shapes", "cuda_graph", "timing_cache", "activation", "terms", "float32")
     }
     return {
         "version": request.case.version,
@@ -147,6 +151,8 @@ def engine_key(library: Library, request: Request, options: Options) -> dict[str
         **_calibration(request.precision),
         "activation": options.activation,
         "terms": str(sum_terms(library, request, options)),
+        "float32": kept_layers(library, request, options),
+        "float32 is asked for": str(bool(options.float32)),
         **timing_identity(library, request.device),
     }
 
@@ -162,6 +168,16 @@ def sum_terms(library: Library, request: Request, options: Options) -> int:
     if options.terms is None:
         return 0 if library.strongly_typed else DEFAULT_TERMS[request.case.version]
     return options.terms
+
+
+def kept_layers(library: Library, request: Request, options: Options) -> str:
+    """Pattern of the layers that stay in float32, by the names of modules; empty for none."""
+    precision = request.precision
+    if options.float32 is not None:
+        return options.float32
+    if library.strongly_typed or precision.dtype is not torch.float16 or precision.quantised:
+        return ""
+    return DEFAULT_FLOAT32[request.case.version]
 
 
 def _calibration(precision: Precision) -> dict[str, str]:
@@ -231,6 +247,7 @@ def _open(library: Library, request: Request, options: Options, plan: bytes) -> 
 
 def _build(library: Library, request: Request, options: Options, made: dict[str, Any]) -> bytes:
     precision, device = request.precision, request.device
+    kept = kept_layers(library, request, options)
     identity = timing_identity(library, device)
     store = request.store if keeps_timing(library, options) else None
     timing = b"" if store is None else store.read_timing(identity)
@@ -249,13 +266,13 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
             file,
             opset_for(library.strongly_typed, precision.dtype),
             dynamic=options.shapes.dynamic,
-            float32=options.float32,
+            float32=kept,
             activation=options.activation,
             quantised=precision.name if precision.quantised else "",
             terms=sum_terms(library, request, options),
         )
         exported = time.perf_counter()
-        plan = build_engine(library, file, precision, request.mel.shape[1], options, timing, keep)
+        plan = build_engine(library, file, precision, request.mel.shape[1], options, kept, timing, keep)
     made |= {
         "export_s": exported - started,
         "engine_build_s": time.perf_counter() - exported,

@@ -28,7 +28,8 @@ class Options:
         terms: Most terms of a float16 sum in the trunk, :func:`bench.vocoders.short_sums.shorten_sums`; 0 for no
             limit, None where the library needs one, see :func:`bench.trt.native.sum_terms`.
         activation: Form of the alias-free activation, one of :data:`bench.vocoders.polyphase.FORMS`.
-        float32: Regular expressions of module names that stay in float32 in a lower precision, joined by ``|``.
+        float32: Regular expressions of module names that stay in float32 in a lower precision, joined by ``|``; empty
+            for none, None where the library decides, see :func:`bench.trt.native.kept_layers`.
     """
 
     shapes: Shapes
@@ -39,7 +40,7 @@ class Options:
     streams: int | None = None
     cuda_graph: bool = False
     timing_cache: bool | None = None
-    float32: str = ""
+    float32: str | None = None
     terms: int | None = None
     activation: str = DEFAULT_FORM
 
@@ -79,7 +80,7 @@ def parse_options(given: dict[str, str], case: Shape) -> Options:
         streams=whole("streams", 16),
         cuda_graph=switch_option("cuda_graph", given.get("cuda_graph", "off")),
         timing_cache=switch_option("timing_cache", given["timing_cache"]) if "timing_cache" in given else None,
-        float32=layer_pattern(given.get("float32", "")).pattern,
+        float32=_layers(given.get("float32")),
         terms=whole("terms", _MOST_TERMS),
         activation=_form(given.get("activation"), shapes),
     )
@@ -93,6 +94,10 @@ def _form(given: str | None, shapes: Shapes) -> str:
     if shortest < fewest:
         raise InputError(f"option activation: {given} takes {fewest} frames or more, not {shortest}")
     return given
+
+
+def _layers(given: str | None) -> str | None:
+    return given if given is None else "" if given == "off" else layer_pattern(given).pattern
 
 
 def whole_option(name: str, text: str, most: int) -> int:
