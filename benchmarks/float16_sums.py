@@ -1,12 +1,14 @@
 """What adding in float16 costs, which layers it comes from, and what shorter sums gain.
 
-    python benchmarks/float16_sums.py [--version v3] [--frames 24] [--terms 192 --terms 384 ...]
+    python benchmarks/float16_sums.py [--version v3] [--frames 24] [--sound speech] [--terms 192 --terms 384 ...]
 
 TensorRT 8.6 takes kernels whose sums are float16 and cannot be told to take others. This simulates them on any
 machine: a tensor core adds sixteen products, and the sum so far is rounded to float16. All else is float16 as PyTorch
 computes it. First the vocoder as it is, with some convolutions adding in float32; then with sums in parts
-(``bench/vocoders/short_sums.py``); at last with parts and some convolutions kept in float32, whose kernels are TF32's
-and cut the weights off, which are rounded before or not. Give ``--weights`` for weights of your own.
+(``bench/vocoders/short_sums.py``); then with parts and some convolutions kept in float32, whose kernels are TF32's
+and cut the weights off, which are rounded before or not; at last with the matrix products of v3's activations
+adding in float16 too, which shows in steady sounds: ``--sound silence --frames 468``. Give ``--weights`` for weights of
+your own.
 """
 
 import argparse
@@ -14,21 +16,24 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.errors import InputError
-from bench.mels import default_speech, log_mel, speech_mels
+from bench.inputs import speech_inputs
 from bench.onnx_export import engine_form
 from bench.quality.fidelity import compare_items, worst
 from bench.quality.verdict import judge
 from bench.trt.native import DEFAULT_TERMS
 from bench.vocoders import SPECS, load_vocoder
 from bench.vocoders.mixed import Float32, round_to_tf32
+from bench.vocoders.polyphase import EngineActivation
 
 # Products that a tensor core adds at once in float16: the depth of its smallest matrix product.
 DEPTH = 16
@@ -42,6 +47,9 @@ GROUPS = {
     "conv_pre and ups": "conv_pre|ups",
 }
 KEPT = ("ups", "conv_pre|ups", "conv_pre|ups|conv_post")
+# Activations whose products add in float32; v4 has none that are products.
+PRODUCTS = {"float16": "$", "float16, but the first stage's": r"resblocks\.[012]\."}
+SOUNDS = ("speech", "other speech", "higher voice", "loud", "quiet", "pause", "silence")
 Convolution = nn.Conv1d | nn.ConvTranspose1d
 
 
@@ -71,6 +79,48 @@ def add_in_float16(conv: Convolution, x: Tensor) -> Tensor:
     return total.half()
 
 
+class Float16Products(TorchFunctionMode):
+    """Matrix products of float16 that round their sums as they grow."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Takes the place of ``@``."""
+        if func is not torch.Tensor.matmul or args[0].dtype is not torch.float16:
+            return func(*args, **(kwargs or {}))
+        left, right = (factor.float() for factor in args)
+        total = left.new_zeros(())
+        for begin in range(0, left.shape[-1], DEPTH):
+            part = torch.matmul(left[..., begin : begin + DEPTH], right[..., begin : begin + DEPTH, :])
+            total = (total + part).half().float()
+        return total.half()
+
+
+def with_float16_products(form: nn.Module, chosen: Callable[[str], bool]) -> nn.Module:
+    """Lets the products of the activations with chosen names add in float16, in place."""
+
+    def within(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def run(x: Tensor) -> Tensor:
+            with Float16Products():
+                return forward(x)
+
+        return run
+
+    for name, module in form.named_modules():
+        if isinstance(module, EngineActivation) and chosen(name):
+            module.forward = within(module.forward)  # type: ignore[method-assign]
+    return form
+
+
+def kept_in_tf32(
+    vocoder: nn.Module, mel: Tensor, pattern: str, terms: int, change: Callable[[Tensor], Tensor]
+) -> nn.Module:
+    """The form for engines in float16, with some convolutions in float32 whose weights are changed to TF32's."""
+    form = engine_form(vocoder, mel.half(), pattern, terms=terms)
+    for module in form.modules():
+        if isinstance(module, Float32):
+            module.layer.weight.data = change(module.layer.weight.data)
+    return form
+
+
 def cut_to_tf32(x: Tensor) -> Tensor:
     """What a TF32 kernel reads of float32."""
     return (x.contiguous().view(torch.int32) & ~0x1FFF).view(torch.float32)
@@ -97,6 +147,7 @@ def main() -> int:
     parser.add_argument("--version", choices=list(SPECS), default="v3")
     parser.add_argument("--frames", type=count, default=24)
     parser.add_argument("--terms", type=count, action="append", help=f"default: {', '.join(map(str, TERMS))}")
+    parser.add_argument("--sound", choices=SOUNDS, default="speech")
     parser.add_argument("--weights")
     arguments = parser.parse_args()
     spec = SPECS[arguments.version]
@@ -105,10 +156,10 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    mel = speech_mels(log_mel(default_speech(), spec), 1, arguments.frames)
+    mel = speech_inputs(None, spec, 1, arguments.frames)[arguments.sound]
     with torch.inference_mode():
         truth = vocoder(mel).flatten(1).numpy()
-    print(f"{arguments.version} fp16, {arguments.frames} frames, simulated")
+    print(f"{arguments.version} fp16, {arguments.frames} frames of {arguments.sound}, simulated")
     print(f"\n{'convolutions that add in float32':<40}{'layers':>7}{'SNR dB':>8}{'LSD dB':>8}  verdict")
 
     def show(title: str, chosen: Callable[[str], bool], terms: int = 0, form: nn.Module | None = None) -> None:
@@ -133,11 +184,13 @@ def main() -> int:
     print(f"\n{terms} terms, but in TF32 with weights that are")
     for pattern in KEPT:
         for how, change in {"rounded": round_to_tf32, "cut off": cut_to_tf32}.items():
-            form = engine_form(vocoder, mel.half(), pattern, terms=terms)
-            for module in form.modules():
-                if isinstance(module, Float32):
-                    module.layer.weight.data = change(module.layer.weight.data)
+            form = kept_in_tf32(vocoder, mel, pattern, terms, change)
             show(f"{pattern}, {how}", lambda name, pattern=pattern: not re.match(pattern, name), form=form)
+    print(f"\n{terms} terms, ups in TF32, rounded, and activations whose products add in")
+    for title, pattern in PRODUCTS.items():
+        form = kept_in_tf32(vocoder, mel, "ups", terms, round_to_tf32)
+        with_float16_products(form, lambda name, pattern=pattern: not re.match(pattern, name))
+        show(title, lambda name: not re.match("ups", name), form=form)
     return 0
 
 

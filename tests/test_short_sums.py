@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from bench.mels import default_speech, log_mel, speech_mels
 from bench.onnx_export import engine_form, export_onnx
 from bench.vocoders import load_vocoder
+from bench.vocoders.alias_free import AliasFreeActivation
 from bench.vocoders.mixed import Float32
+from bench.vocoders.polyphase import FORMS
 from bench.vocoders.short_sums import BRANCH, Centred, Parts, shorten_sums
 from bench.vocoders.synthetic import initialise
-from benchmarks.float16_sums import with_float16_sums
+from benchmarks.float16_sums import Float16Products, with_float16_products, with_float16_sums
 from tests.test_onnx_export import assert_equal, onnx, snr_db, tiny
 
 
@@ -31,6 +33,10 @@ def test_the_simulation_stops_where_float16_does() -> None:
     x = torch.ones(1, 16 * 4096, 1)
     assert in_float16(conv, x).item() == 2048
     assert in_float16(Parts(conv, 4), x).item() == 4096
+    with Float16Products():
+        ones = torch.ones(1, 16 * 4096, dtype=torch.float16)
+        assert (ones @ (ones.T / 16)).item() == 2048
+        assert (ones.float() @ (ones.T.float() / 16)).item() == 4096
     torch.manual_seed(0)
     for exact in (nn.Conv1d(40, 3, 5, padding=4, dilation=2), nn.ConvTranspose1d(40, 3, 8, 4, padding=2)):
         for parameter in exact.parameters():
@@ -137,3 +143,22 @@ def test_the_graph_with_short_sums_equals_eager(tmp_path: Path, version: str) ->
     voice = log_mel(default_speech(), vocoder.spec)
     for batch, frames in ((1, 14), (2, 47)):
         assert_equal(vocoder, file, speech_mels(voice, batch, frames))
+
+
+@pytest.mark.parametrize("adds_in_float16", [True, False])
+def test_float16_products_break_a_period_that_is_shorter_than_a_frame(adds_in_float16: bool) -> None:
+    """Frames of 16 samples see a period of 4 at four places, where their sums are cut differently.
+
+    That is what puts the noise of v3's first stage between the harmonics of a steady sound.
+    """
+    torch.manual_seed(0)
+    original = AliasFreeActivation(3, beta=True, logscale=True)
+    x = torch.randn(1, 3, 4).repeat(1, 1, 64)
+    form = FORMS["ends-16"](original, 256).half()
+    with_float16_products(nn.Sequential(form), lambda _: adds_in_float16)
+    with torch.inference_mode():
+        steady = form(x.half())[..., 64:-64].float()
+        truth = original(x)[..., 64:-64]
+    assert snr_db(truth, steady) > 50
+    periodic = torch.equal(steady, steady[..., :4].repeat(1, 1, steady.shape[-1] // 4))
+    assert periodic != adds_in_float16

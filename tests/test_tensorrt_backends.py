@@ -7,6 +7,7 @@ from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -30,12 +31,14 @@ from bench.engines import EngineStore
 from bench.errors import InputError, UnsupportedError, WrongOutputError
 from bench.precision import PRECISIONS
 from bench.trt import native
+from bench.trt.engine import Engine
 from bench.trt.library import import_library
 from bench.trt.native import DEFAULT_FLOAT32, DEFAULT_TERMS, accumulators, convolution_types
 from bench.trt.options import parse_options
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 from bench.vocoders.polyphase import DEFAULT_FORM, SHORT_FORM
 from bench.vocoders.synthetic import initialise
+from benchmarks.layers import by_kind
 from tests.conftest import small_v3
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
@@ -388,6 +391,8 @@ class TensorRtStandIn(ModuleType):
         self.layers: list[object] = [layer("CaskConvolution", "Row major linear FP32 format")]
         self.loads = True
         self.opset = 0
+        self.inferences = 0
+        self.IProfiler = object
         trt = self
         bits = {8: {"EXPLICIT_BATCH": 0}, 10: {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, 11: {"STRONGLY_TYPED": 0}}
         self.NetworkDefinitionCreationFlag = SimpleNamespace(**bits[major])
@@ -442,6 +447,7 @@ class TensorRtStandIn(ModuleType):
 
         class Context:
             device_memory = 0
+            profiler: Any = None
             shape: tuple[int, ...] = ()
             profile = 0
 
@@ -461,6 +467,9 @@ class TensorRtStandIn(ModuleType):
                 pass
 
             def execute_async_v3(self, _: int) -> bool:
+                if self.profiler is not None:
+                    trt.inferences += 1
+                    self.profiler.report_layer_time("Conv", 100.0 if trt.inferences < 3 else trt.inferences)
                 return True
 
         class ContextWithSetter(Context):
@@ -940,6 +949,51 @@ def test_layers_kept_in_float32(install: Callable[[str], TensorRtStandIn]) -> No
     trt.plan = None
     with pytest.raises(UnsupportedError, match="with conv_pre held to float32; try it without the option float32"):
         trt.prepare("fp16", float32="conv_pre")
+
+
+def test_layers_are_timed_without_the_first_two_inferences(install: Callable[[str], TensorRtStandIn]) -> None:
+    """The median of what TensorRT's profiler reports."""
+    install("10.15.1")
+    runner = TensorRtOnnx().prepare(request("tensorrt-onnx"))
+    assert isinstance(runner.run, Engine)
+    # Inferences 3 to 5 report their own number.
+    assert runner.run.layer_times_ms(torch.zeros(1, 100, FRAMES), rounds=3) == {"Conv": 4}
+
+
+def test_the_time_of_an_engine_by_what_its_layers_do() -> None:
+    """As TensorRT 8.6 names them; what moves data is told from what computes."""
+
+    def reformat(name: str, before: str, after: str) -> dict[str, Any]:
+        ends = {"Inputs": before, "Outputs": after}
+        return {"Name": name, "LayerType": "Reformat"} | {
+            end: [{"Format/Datatype": text}] for end, text in ends.items()
+        }
+
+    half, full, channels = "Row major linear FP16 format", "Row major linear FP32", "Channel major FP16 format"
+    found = by_kind(
+        {"a": 1.0, "b": 2.0, "c": 4.0, "d": 8.0, "e": 16.0, "f": 32.0, "g": 0.0, "h": 64.0, "i": 0.5},
+        [
+            {"Name": "a", "LayerType": "CaskConvolution"},
+            {"Name": "b", "LayerType": "CaskDeconvolutionV2"},
+            {"Name": "c", "LayerType": "CaskGemmMatrixMultiply"},
+            reformat("d", half, half),
+            reformat("e", half, full),
+            reformat("f", half, channels),
+            {"Name": "g", "LayerType": "NoOp"},
+            {"Name": "i", "LayerType": "PointWiseV2"},
+            "a name",
+        ],
+    )
+    assert found == [
+        ("unknown", 1, 64.0),
+        ("changes of memory layout", 1, 32.0),
+        ("copies into another data type", 1, 16.0),
+        ("copies", 1, 8.0),
+        ("matrix products", 1, 4.0),
+        ("transposed convolutions", 1, 2.0),
+        ("convolutions", 1, 1.0),
+        ("arithmetic of elements", 1, 0.5),
+    ]
 
 
 @pytest.mark.parametrize(
