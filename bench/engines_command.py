@@ -1,4 +1,4 @@
-"""``python -m bench engines list|verify|prune|clear``."""
+"""``python -m bench engines build|list|verify|prune|clear``."""
 
 import argparse
 import sys
@@ -29,6 +29,51 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
             command.add_argument("--limit-gib", type=float, metavar="N", help="keep at most this much")
             command.add_argument("--older-than-days", type=float, metavar="N", help="remove what was not used since")
         command.set_defaults(run=run)
+    build = verbs.add_parser("build", help="build the engines of a sweep beforehand, several at once")
+    build.add_argument("profile", metavar="PROFILE", help="as for --profile of the suites")
+    build.add_argument("--devices", default="cuda:0", metavar="LIST", help="where to build (cuda:0)")
+    build.add_argument("--workers", type=int, default=1, metavar="N", help="builds at once on a device (1)")
+    build.add_argument("--folder", metavar="DIR", help="the cache (default: the user's)")
+    build.add_argument("--weights", default="", metavar="LIST", help="as for the suites")
+    build.add_argument("--seed", type=int, default=0, metavar="N", help="as for the suites")
+    build.add_argument("--twins", choices=("all", "best", "off"), default="all", help="as for the suites (all)")
+    for axis in ("versions", "backends", "precisions", "batches", "frames"):
+        build.add_argument(f"--{axis}", metavar="LIST", help="as for the suites")
+    build.set_defaults(run=run_build)
+
+
+def run_build(arguments: argparse.Namespace) -> int:
+    """Builds a sweep's engines; 1 when one that can be had is not there."""
+    # Imported here because these bring torch, which the other verbs do without.
+    from bench.device import find_device
+    from bench.engines_build import build_all, engine_cases
+    from bench.environment import physical_cores
+    from bench.settings import Settings
+    from bench.sweep import AXES, load_profile
+
+    if arguments.workers < 1:
+        raise InputError(f"--workers is a whole number from 1, not {arguments.workers}")
+    devices = [str(find_device(name)) for name in _split("--devices", arguments.devices)]
+    given = {axis: _split(f"--{axis}", text) for axis in AXES if (text := getattr(arguments, axis)) is not None}
+    cases = engine_cases(load_profile(arguments.profile).cases(given), arguments.twins)
+    if not cases:
+        raise InputError(f"no case of {arguments.profile} keeps an engine; give --backends tensorrt-onnx, say")
+    settings = Settings(
+        run_id="engines",
+        weights=tuple(_split("--weights", arguments.weights)) if arguments.weights else (),
+        seed=arguments.seed,
+        threads=max(1, physical_cores() // (len(devices) * arguments.workers)),
+        engines=str(default_store(arguments.folder).folder),
+    )
+    _say(f"{len(cases)} engines on {', '.join(devices)}, {arguments.workers} at once on each")
+    return 0 if build_all(cases, settings, devices, arguments.workers, _say) else 1
+
+
+def _split(option: str, text: str) -> list[str]:
+    values = [value.strip() for value in text.split(",") if value.strip()]
+    if not values:
+        raise InputError(f"{option} is an empty list")
+    return values
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,3 +135,4 @@ def _size(count: int) -> str:
 
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()

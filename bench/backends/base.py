@@ -75,10 +75,12 @@ class Backend(ABC):
     Attributes:
         name: As in case ids and on the command line.
         options: Names of the options that ``--backends name:option=value`` may set.
+        keeps_engines: Whether what it builds is kept in the engine cache.
     """
 
     name: str
     options: tuple[str, ...] = ()
+    keeps_engines = False
 
     @abstractmethod
     def unavailable_reason(self, device: torch.device, /) -> str | None:

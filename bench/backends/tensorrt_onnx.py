@@ -16,6 +16,7 @@ class TensorRtOnnx(EngineBackend):
 
     name = "tensorrt-onnx"
     options = NAMES
+    keeps_engines = True
 
     def unavailable_reason(self, device: torch.device) -> str | None:
         """No GPU, or no TensorRT."""

@@ -16,6 +16,7 @@ class TensorRtRtx(EngineBackend):
 
     name = "tensorrt-rtx"
     options = tuple(name for name in NAMES if name not in ("tactics", "timing_cache"))
+    keeps_engines = True
 
     def unavailable_reason(self, device: torch.device) -> str | None:
         """No GPU, one that TensorRT-RTX does not run on, or no TensorRT-RTX."""
