@@ -122,11 +122,12 @@ def _plain(settings: Settings) -> dict[str, object]:
 def _told(case: Case, device: str, done: "subprocess.CompletedProcess[str]") -> tuple[bool, str]:
     """Whether there is an engine, or none to be had, and the line that says so."""
     record = _record(done.stdout)
+    last = (done.stderr.strip().splitlines() or [""])[-1]
     if done.returncode == 2:
-        raise InputError(done.stderr.strip().removeprefix("error: ") or "the build was refused")
-    if record is None or done.returncode:
+        raise InputError(last.removeprefix("error: ") or "the build was refused")
+    # A record is printed when the engine is kept; what happens to the process after that is no matter.
+    if record is None:
         how = f"signal {signal.Signals(-done.returncode).name}" if done.returncode < 0 else f"exit {done.returncode}"
-        last = (done.stderr.strip().splitlines() or [""])[-1]
         return False, f"crashed ({how}) {case.id} on {device}{f': {last}' if last else ''}"
     if record.status is not Status.OK or record.build is None:
         return record.status in _WITHOUT, f"{record.status} {case.id}: {record.reason}"

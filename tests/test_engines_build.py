@@ -126,7 +126,7 @@ def test_every_engine_has_a_process_and_a_line(tmp_path: Path) -> None:
 
 def test_what_the_user_gave_is_one_error(tmp_path: Path) -> None:
     """Weights that cannot be used end everything."""
-    with pytest.raises(InputError, match=r"weights\.pth is no checkpoint"):
+    with pytest.raises(InputError, match=r"^weights\.pth is no checkpoint$"):
         run(tmp_path, [case_of("refused")], ["cuda:0"])
 
 

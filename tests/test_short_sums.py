@@ -146,8 +146,8 @@ def test_the_graph_with_short_sums_equals_eager(tmp_path: Path, version: str) ->
 
 
 @pytest.mark.parametrize("adds_in_float16", [True, False])
-def test_float16_products_break_a_period_that_is_shorter_than_a_frame(adds_in_float16: bool) -> None:
-    """Frames of 16 samples see a period of 4 at four places, where their sums are cut differently.
+def test_float16_products_break_a_period_of_less_than_sixteen_samples(adds_in_float16: bool) -> None:
+    """Sixteen products that are added at once see a period of 4 samples at four places, and cut it differently.
 
     That is what puts the noise of v3's first stage between the harmonics of a steady sound.
     """
