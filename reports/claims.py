@@ -1,7 +1,7 @@
 """The seed guide's promises, each against one exactly named pair of cases."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -14,6 +14,11 @@ from reports.text import MINUS, TIMES, number, ratio
 EVERY = "every"
 HELD, NOT_HELD, NOT_MEASURED = "held", "not held", "not measured"
 _RESAMPLES = 2000
+# From here on eager's own loss at a shape is told beside what is gained over it.
+_LOST = 1.5
+_HERE = (
+    "; eager takes {} as long for a frame here as at its best shape: it waits for its host, or does not fill the device"
+)
 _MEMORY_FIELDS = (
     ("process_gpu_bytes", "GPU memory of the process"),
     ("device_delta_bytes", "growth of the GPU's used memory"),
@@ -30,6 +35,8 @@ class Measured:
         low, high: 95 % interval, or None where there is only one reading.
         test, base: Ids of the two cases compared.
         note: What else a reader must know.
+        eager_loss: Eager's time for a frame at this shape over that at its best shape in the run; None where that
+            does not matter.
     """
 
     value: float
@@ -38,6 +45,7 @@ class Measured:
     test: str
     base: str
     note: str = ""
+    eager_loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +136,8 @@ def _of_configuration(group: Group, name: str, record: Record) -> Iterable[Check
                 measured = f"eager {precision} was not timed at any of its shapes"
             else:
                 measured = _MEASURES[promise["key"]](*pair, precision)
+                if isinstance(measured, Measured) and promise["key"] != "memory":
+                    measured = replace(measured, eager_loss=_loss(group, pair[1], precision))
             yield _check(promise, record, precision, (group.weights, group.gate(name).verdict), measured)
 
 
@@ -140,6 +150,18 @@ def _pair(group: Group, mine: list[Row], precision: str) -> tuple[Row, Row] | No
         return None
     test = min(both, key=lambda row: (row.case.batch, distance(row.case.frames, wanted)))
     return test, eager[test.case.baseline(precision).id]
+
+
+def _loss(group: Group, base: Row, precision: str) -> float:
+    """Eager's time for a frame in this case, over that at its best shape, alone or in turn with others."""
+    per_frame = []
+    for row in group.rows:
+        frames, own = row.case.batch * row.case.frames, row.case.baseline(precision)
+        if row.case == own:
+            per_frame.append(row.median_ms / frames)
+        speedups = (row.record.speedup_fp32, row.record.speedup_same_precision)
+        per_frame += [item.baseline_median_ms / frames for item in speedups if item and item.baseline == own.id]
+    return base.median_ms / (base.case.batch * base.case.frames) / min(per_frame)
 
 
 def _speed(test: Row, base: Row, precision: str) -> Measured | str:
@@ -245,6 +267,7 @@ def _check(
     verdict, reason = NOT_MEASURED, str(measured)
     if isinstance(measured, Measured):
         verdict, reason = _judge(measured, float(str(promise["low"])), float(str(promise["high"])))
+        reason += _told_loss(measured, _HERE)
     options = [f"{key}={value}" for key, value in record.case.options]
     backend = " ".join([record.case.backend, *options])
     return Check(
@@ -263,6 +286,11 @@ def _check(
         verdict=verdict,
         reason=reason,
     )
+
+
+def _told_loss(measured: Measured | None, words: str) -> str:
+    loss = measured.eager_loss if measured else None
+    return words.format(f"{number(loss, 2)}{TIMES}") if loss is not None and loss >= _LOST else ""
 
 
 def _judge(measured: Measured, low: float, high: float) -> tuple[str, str]:
@@ -309,4 +337,6 @@ def _sentence(rows: list[Check]) -> str:
     unit = measured[0].unit
     ends = [f"{number(value)}{TIMES}" if unit == TIMES else f"{_signed(value)} %" for value in (values[0], values[-1])]
     spread = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
-    return f"held in {held} of {len(measured)} comparisons; measured {spread}"
+    worst = max((check.measured for check in measured), key=lambda item: (item and item.eager_loss) or 0.0)
+    loss = _told_loss(worst, "; eager took up to {} as long for a frame there as at its best shape")
+    return f"held in {held} of {len(measured)} comparisons; measured {spread}{loss}"

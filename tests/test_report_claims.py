@@ -141,3 +141,21 @@ def test_the_verdict_on_the_sound_stands_beside_the_promise(tmp_path: Path):
     records = [speed_record(EAGER), with_speedup(4.0, 3.9, 4.1), quality_record(FAST, "fail")]
     check = checks(tmp_path, records)["speed"]
     assert (check.verdict, check.fidelity) == (HELD, "fail")
+
+
+@pytest.mark.parametrize(("factor", "told"), [(3.0, "3.0"), (1.4, "")])
+def test_eager_that_is_not_at_its_best_is_told(tmp_path: Path, factor: float, told: str):
+    """A promise held against an eager that waits for its host says so; memory has nothing to do with that."""
+    eager, fast, batched = speed_record(EAGER), speed_record(FAST), speed_record(replace(FAST, batch=4))
+    assert eager.timing is not None
+    assert batched.speedup_fp32 is not None
+    best = 4 * eager.timing.median_ms / factor
+    batched = replace(batched, speedup_fp32=replace(batched.speedup_fp32, baseline_median_ms=best))
+    records = [eager, fast, batched]
+    found = checks(tmp_path / "run", records)
+    words = f"eager takes {told}\N{MULTIPLICATION SIGN} as long for a frame here as at its best shape"
+    assert [key for key, check in found.items() if words in check.reason] == (["speed", "latency"] if told else [])
+    every = check_promises(load_run(tmp_path / "run"))
+    sentences = [sentence for _, _, sentence in summary(every) if "eager took up to" in sentence]
+    assert len(sentences) == (2 if told else 0)
+    assert all(f"up to {told}" in sentence for sentence in sentences)
