@@ -66,6 +66,7 @@ class Engine:
         self._audio: Tensor | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._captures = cuda_graph
+        self._profiler: Any = None
 
     @property
     def context_bytes(self) -> int:
@@ -170,8 +171,9 @@ class Engine:
         if self._captures:
             raise ValueError("layers cannot be timed in a CUDA graph")
         times: dict[str, list[float]] = {}
-        profiler: Any = type("Profiler", (self._trt.IProfiler,), {"report_layer_time": _reporter(times)})()
-        self._context.profiler = profiler
+        # The context refers to it for as long as it lives.
+        self._profiler = type("Profiler", (self._trt.IProfiler,), {"report_layer_time": _reporter(times)})()
+        self._context.profiler = self._profiler
         for _ in range(2 + rounds):
             self(mel)
             torch.cuda.current_stream(self._device).synchronize()
