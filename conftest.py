@@ -119,7 +119,7 @@ def _read_sweep(config: pytest.Config) -> tuple[list[Any], Any]:
     from bench.errors import InputError
     from bench.run_id import new_run_id
     from bench.settings import Settings
-    from bench.sweep import AXES, load_profile
+    from bench.sweep import AXES, load_profile, split_list
     from bench.workload import engine_store, load, speech
 
     option = config.option
@@ -131,12 +131,12 @@ def _read_sweep(config: pytest.Config) -> tuple[list[Any], Any]:
         raise InputError(f"--twins is all, best or off, not {option.twins!r}")
     profile = load_profile(option.profile or PROFILE_OF_DEVICE[device.type])
     given = {axis: getattr(option, axis) for axis in AXES if getattr(option, axis) is not None}
-    cases = profile.cases({axis: _split(f"--{axis}", text) for axis, text in given.items()})
+    cases = profile.cases({axis: split_list(f"--{axis}", text) for axis, text in given.items()})
     settings = Settings(
         run_id=new_run_id(datetime.now(UTC), Path(option.results)),
         results=option.results,
         device=str(device),
-        weights=() if option.weights is None else tuple(_split("--weights", option.weights)),
+        weights=() if option.weights is None else tuple(split_list("--weights", option.weights)),
         seed=option.seed,
         audio=option.audio,
         threads=threads,
@@ -152,15 +152,6 @@ def _read_sweep(config: pytest.Config) -> tuple[list[Any], Any]:
         vocoder, _ = load(version, settings.weights, settings.seed)
         speech(settings.audio, vocoder.spec)
     return cases, settings
-
-
-def _split(name: str, text: str) -> list[str]:
-    from bench.errors import InputError
-
-    values = [value.strip() for value in text.split(",") if value.strip()]
-    if not values:
-        raise InputError(f"{name} is an empty list")
-    return values
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

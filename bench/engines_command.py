@@ -49,31 +49,24 @@ def run_build(arguments: argparse.Namespace) -> int:
     from bench.engines_build import build_all, engine_cases
     from bench.environment import physical_cores
     from bench.settings import Settings
-    from bench.sweep import AXES, load_profile
+    from bench.sweep import AXES, load_profile, split_list
 
     if arguments.workers < 1:
         raise InputError(f"--workers is a whole number from 1, not {arguments.workers}")
-    devices = [str(find_device(name)) for name in _split("--devices", arguments.devices)]
-    given = {axis: _split(f"--{axis}", text) for axis in AXES if (text := getattr(arguments, axis)) is not None}
+    devices = [str(find_device(name)) for name in split_list("--devices", arguments.devices)]
+    given = {axis: split_list(f"--{axis}", text) for axis in AXES if (text := getattr(arguments, axis)) is not None}
     cases = engine_cases(load_profile(arguments.profile).cases(given), arguments.twins)
     if not cases:
         raise InputError(f"no case of {arguments.profile} keeps an engine; give --backends tensorrt-onnx, say")
     settings = Settings(
         run_id="engines",
-        weights=tuple(_split("--weights", arguments.weights)) if arguments.weights else (),
+        weights=tuple(split_list("--weights", arguments.weights)) if arguments.weights else (),
         seed=arguments.seed,
         threads=max(1, physical_cores() // (len(devices) * arguments.workers)),
         engines=str(default_store(arguments.folder).folder),
     )
     _say(f"{len(cases)} engines on {', '.join(devices)}, {arguments.workers} at once on each")
     return 0 if build_all(cases, settings, devices, arguments.workers, _say) else 1
-
-
-def _split(option: str, text: str) -> list[str]:
-    values = [value.strip() for value in text.split(",") if value.strip()]
-    if not values:
-        raise InputError(f"{option} is an empty list")
-    return values
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -83,6 +83,18 @@ def parse_backend(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return name, tuple(sorted(options.items()))
 
 
+def split_list(option: str, text: str) -> list[str]:
+    """The values of a comma-separated option.
+
+    Raises:
+        InputError: there is none.
+    """
+    values = [value.strip() for value in text.split(",") if value.strip()]
+    if not values:
+        raise InputError(f"{option} is an empty list")
+    return values
+
+
 def _check(version: str, precision: str) -> None:
     if version not in VERSIONS:
         raise InputError(f"unknown version {version!r}; choose from {', '.join(VERSIONS)}")

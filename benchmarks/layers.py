@@ -1,6 +1,6 @@
 """Where does the time of an engine go?
 
-    python benchmarks/layers.py v3 tensorrt-onnx:level=1 --precision fp16 --frames 468 [--engines DIR] [--top 20]
+    python benchmarks/layers.py v3 tensorrt-onnx:level=1 --precision fp16 --frames t_ref [--engines DIR] [--top 20]
 
 Takes the engine from the cache, or builds it, and lets TensorRT's profiler time every layer. It runs them one after the
 other, so that their sum is more than an inference takes; what it shows is proportions. Needs TensorRT and an NVIDIA
@@ -19,10 +19,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.backends.base import find_backend
-from bench.case import Case
 from bench.errors import InputError, UnsupportedError
+from bench.measure.sampling import StopRule
 from bench.settings import Settings
-from bench.sweep import parse_backend
+from bench.sweep import AXES, Profile
 from bench.trt.engine import Engine
 from bench.workload import active, prepare
 
@@ -65,17 +65,18 @@ def main() -> int:
     parser.add_argument("version", choices=("v3", "v4"))
     parser.add_argument("backend", help="as for --backends, such as tensorrt-onnx:level=1")
     parser.add_argument("--precision", default="fp16")
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--frames", type=int, default=468)
+    parser.add_argument("--batch", default="1")
+    parser.add_argument("--frames", default="t_ref")
     parser.add_argument("--engines", help="folder of the engine cache")
     parser.add_argument("--top", type=int, default=20, help="how many of the slowest layers to name")
     arguments = parser.parse_args()
     device = torch.device("cuda:0")
     try:
-        name, options = parse_backend(arguments.backend)
-        case = Case(arguments.version, name, arguments.precision, arguments.batch, arguments.frames, options)
-        case = case.without("cuda_graph")
-        reason = find_backend(name).unavailable_reason(device) if torch.cuda.is_available() else "needs an NVIDIA GPU"
+        axes = (arguments.version, arguments.backend, arguments.precision, arguments.batch, arguments.frames)
+        grid = {axis: [value] for axis, value in zip(AXES, axes, strict=True)}
+        case = Profile("layers", (grid,), StopRule()).cases()[0].without("cuda_graph")
+        backend = find_backend(case.backend)
+        reason = backend.unavailable_reason(device) if torch.cuda.is_available() else "needs an NVIDIA GPU"
         if reason:
             raise InputError(reason)
         prepared = prepare(case, Settings("layers", device=str(device), engines=arguments.engines))
@@ -84,7 +85,7 @@ def main() -> int:
         return 2
     engine = prepared.runner.run
     if not isinstance(engine, Engine):
-        print(f"error: {name} has no engine whose layers TensorRT would time", file=sys.stderr)
+        print(f"error: {case.backend} has no engine whose layers TensorRT would time", file=sys.stderr)
         return 2
     with active(case, device):
         times = engine.layer_times_ms(prepared.mel)

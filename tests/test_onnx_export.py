@@ -1,5 +1,6 @@
 """The exported graph computes what the vocoder computes, in the opset that a TensorRT version reads."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 from bench.errors import UnsupportedError
 from bench.mels import default_speech, log_mel, speech_mels
 from bench.onnx_export import engine_form, export_onnx, opset_for
+from bench.trt.native import DEFAULT_FLOAT32
 from bench.vocoders import load_vocoder
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 from bench.vocoders.polyphase import DEFAULT_FORM, Ends, Ragged, fewest_frames
@@ -202,3 +204,24 @@ def test_exporting_leaves_the_vocoder_alone(tmp_path: Path) -> None:
 def test_opset_follows_tensorrt(strongly_typed: bool, dtype: torch.dtype, opset: int) -> None:
     """TensorRT 8.6 reads up to opset 17; later ones take 20, and 22 for bfloat16 convolutions."""
     assert opset_for(strongly_typed, dtype) == opset
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_what_is_kept_by_default_has_these_names_in_the_graph(tmp_path: Path, dynamic: bool) -> None:
+    """A builder holds layers by the names that the exporter gives them; a pattern that fits none would go unnoticed."""
+    file = tmp_path / "v3.onnx"
+    export_onnx(
+        small_v3(), torch.zeros(1, 100, 64), file, 17, dynamic=dynamic, float32=DEFAULT_FLOAT32["v3"], terms=192
+    )
+    kept = {
+        node.name
+        for node in onnx.load(file).graph.node
+        if node.op_type in ("Conv", "ConvTranspose", "MatMul")
+        and re.match(DEFAULT_FLOAT32["v3"], node.name.strip("/").rpartition("/")[0].replace("/", "."))
+    }
+    ups = {name for name in kept if name.startswith("/ups.")}
+    assert len(ups) == 6
+    # Six activations a block, each with a product over all frames, one at the ends, and one back.
+    assert {name.split("/")[1] for name in kept - ups} == {"resblocks.0", "resblocks.1", "resblocks.2"}
+    assert all("/activations." in name and "MatMul" in name for name in kept - ups)
+    assert len(kept - ups) == 3 * 6 * 3
