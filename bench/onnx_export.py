@@ -16,6 +16,7 @@ from bench.errors import UnsupportedError
 from bench.mels import default_speech, log_mel
 from bench.vocoders import Vocoder
 from bench.vocoders.mixed import lower, round_kept
+from bench.vocoders.planes import in_planes
 from bench.vocoders.polyphase import DEFAULT_FORM, fewest_frames, polyphase
 from bench.vocoders.quantised import quantise
 from bench.vocoders.short_sums import shorten_sums
@@ -61,8 +62,8 @@ def engine_form(
         form = shorten_sums(form, terms, float32)
     if mel.dtype is torch.float32:
         # Layers keep their names, by which a builder can hold them.
-        return round_kept(form, float32).to(mel.device)
-    return lower(form, mel.dtype, float32).to(mel.device)
+        return in_planes(round_kept(form, float32)).to(mel.device)
+    return in_planes(lower(form, mel.dtype, float32)).to(mel.device)
 
 
 def export_onnx(

@@ -102,7 +102,7 @@ def test_layers_in_float32_stay_as_they_are() -> None:
     for float32 in (r"conv_pre$|ups\.0", "conv_pre|ups.0"):
         form = engine_form(tiny("v4"), torch.zeros(1, 100, 8), float32, terms=1)
         assert type(form.conv_pre) is nn.Conv1d
-        assert type(form.ups[0]) is nn.ConvTranspose1d
+        assert type(form.ups[0]) is nn.ConvTranspose2d
         assert type(form.ups[1]) is Parts
         lowered = engine_form(tiny("v4"), torch.zeros(1, 100, 8, dtype=torch.float16), float32, terms=1)
         assert type(lowered.conv_pre) is type(lowered.ups[0]) is Float32

@@ -36,6 +36,7 @@ _SOURCES = (
     "vocoders/bigvgan.py",
     "vocoders/hifigan.py",
     "vocoders/mixed.py",
+    "vocoders/planes.py",
     "vocoders/polyphase.py",
     "vocoders/quantised.py",
     "vocoders/short_sums.py",
