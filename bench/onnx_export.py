@@ -39,31 +39,31 @@ def opset_for(strongly_typed: bool, dtype: torch.dtype) -> int:
 
 
 def engine_form(
-    vocoder: nn.Module,
-    mel: Tensor,
-    float32: str = "",
-    activation: str = DEFAULT_FORM,
-    *,
-    dynamic: bool = False,
-    terms: int = 0,
+    vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM, *, terms: int = 0
 ) -> nn.Module:
     """The copy of a vocoder that engines are built from: equal, with activations that they run fast.
 
     Args:
         vocoder: In float32.
-        mel: Its device and data type are the copy's; so is its length, unless that is dynamic.
+        mel: Its device and data type are the copy's.
         float32: Layers to keep in float32; see :func:`bench.vocoders.mixed.lower`.
         activation: The alias-free activation's form; see :data:`bench.vocoders.polyphase.FORMS`.
-        dynamic: Whether the copy shall take any length.
         terms: As for :func:`bench.vocoders.short_sums.shorten_sums`; 0 leaves the sums as they are.
     """
-    form = polyphase(vocoder, activation, 1 if dynamic else mel.shape[-1])
+    return in_planes(equal_form(vocoder, mel, float32, activation, terms=terms))
+
+
+def equal_form(
+    vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM, *, terms: int = 0
+) -> nn.Module:
+    """As :func:`engine_form`, with the same arithmetic in one-dimensional layers."""
+    form = polyphase(vocoder, activation)
     if terms:
         form = shorten_sums(form, terms, float32)
     if mel.dtype is torch.float32:
         # Layers keep their names, by which a builder can hold them.
-        return in_planes(round_kept(form, float32)).to(mel.device)
-    return in_planes(lower(form, mel.dtype, float32)).to(mel.device)
+        return round_kept(form, float32).to(mel.device)
+    return lower(form, mel.dtype, float32).to(mel.device)
 
 
 def export_onnx(
@@ -103,7 +103,7 @@ def export_onnx(
     if quantised:
         model = _quantised_form(vocoder, mel, quantised, activation)
     else:
-        model = engine_form(vocoder, mel, float32, activation, dynamic=dynamic, terms=terms)
+        model = engine_form(vocoder, mel, float32, activation, terms=terms)
     options: dict[str, Any] = {"dynamo": False}
     if newer:
         options = {"dynamo": True, "external_data": False, "verbose": False}

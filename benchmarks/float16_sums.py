@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.errors import InputError
 from bench.inputs import speech_inputs
-from bench.onnx_export import engine_form
+from bench.onnx_export import equal_form
 from bench.quality.fidelity import compare_items, worst
 from bench.quality.verdict import judge
 from bench.trt.native import DEFAULT_TERMS
@@ -114,7 +114,7 @@ def kept_in_tf32(
     vocoder: nn.Module, mel: Tensor, pattern: str, terms: int, change: Callable[[Tensor], Tensor]
 ) -> nn.Module:
     """The form for engines in float16, with some convolutions in float32 whose weights are changed to TF32's."""
-    form = engine_form(vocoder, mel.half(), pattern, terms=terms)
+    form = equal_form(vocoder, mel.half(), pattern, terms=terms)
     for module in form.modules():
         if isinstance(module, Float32):
             module.layer.weight.data = change(module.layer.weight.data)
@@ -164,7 +164,7 @@ def main() -> int:
 
     def show(title: str, chosen: Callable[[str], bool], terms: int = 0, form: nn.Module | None = None) -> None:
         if form is None:
-            form = engine_form(vocoder, mel.half(), terms=terms)
+            form = equal_form(vocoder, mel.half(), terms=terms)
         form = with_float16_sums(form, chosen)
         layers = sum(isinstance(module, Convolution) for module in form.modules())
         with torch.inference_mode():

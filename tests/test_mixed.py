@@ -75,12 +75,12 @@ def test_rounding_to_tf32_is_to_the_nearest() -> None:
 def test_kept_layers_have_nothing_to_cut_off() -> None:
     """In a float32 form for engines the kept layers' factors are TF32's, which cutting leaves alone; the rest stays."""
     model = small_v3()
-    form = round_kept(polyphase(model, frames=64), r"conv_pre|ups|resblocks\.0\.activations\.0")
+    form = round_kept(polyphase(model), r"conv_pre|ups|resblocks\.0\.activations\.0")
     activation = form.get_submodule("resblocks.0.activations.0")
     kept_factors = [form.conv_pre.weight, form.ups[0][0].weight, activation.between, activation.down, activation.edges]
     assert all(torch.equal(cut(factor), factor.detach()) for factor in kept_factors)
     assert not torch.equal(form.conv_pre.weight, model.conv_pre.weight)
-    plain = polyphase(model, frames=64)
+    plain = polyphase(model)
     for name in (
         "conv_post.weight",
         "conv_pre.bias",

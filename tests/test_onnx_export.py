@@ -13,7 +13,7 @@ from bench.onnx_export import engine_form, export_onnx, opset_for
 from bench.trt.native import DEFAULT_FLOAT32
 from bench.vocoders import load_vocoder
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
-from bench.vocoders.polyphase import DEFAULT_FORM, Ends, Ragged, fewest_frames
+from bench.vocoders.polyphase import DEFAULT_FORM, Ends, fewest_frames
 from bench.vocoders.synthetic import initialise
 from tests.conftest import small_v3
 
@@ -98,15 +98,12 @@ def test_an_open_graph_equals_eager_at_every_shape(tmp_path: Path, version: str,
         assert_equal(vocoder, file, speech_mels(voice, batch, frames))
 
 
-@pytest.mark.parametrize(
-    ("frames", "dynamic", "kind", "size"), [(16, False, Ends, 64), (17, False, Ragged, 16), (16, True, Ragged, 16)]
-)
-def test_frames_fit_a_length_that_is_known(frames: int, dynamic: bool, kind: type[Ends], size: int) -> None:
-    """BigVGAN's first activations have four samples a mel frame: the length decides whether whole frames fill it."""
-    form = engine_form(tiny("v3"), torch.zeros(1, 100, frames), dynamic=dynamic)
-    activation = form.resblocks[0].activations[0]
-    assert type(activation) is kind
-    assert activation.size == size
+def test_no_frame_is_longer_than_a_mel_frame() -> None:
+    """BigVGAN's stages have 4, 16, 32, 64, 128 and 256 samples a mel frame; a frame has 64 at most."""
+    form = engine_form(small_v3(), torch.zeros(1, 100, 16))
+    activations = [module for module in form.modules() if isinstance(module, Ends)]
+    assert len(activations) == 6 * 3 * 6 + 1
+    assert [activation.size for activation in activations[::18]] == [4, 16, 32, 64, 64, 64, 64]
 
 
 @pytest.mark.parametrize("opset", [17, 20])
@@ -219,9 +216,4 @@ def test_what_is_kept_by_default_has_these_names_in_the_graph(tmp_path: Path, dy
         if node.op_type in ("Conv", "ConvTranspose", "MatMul")
         and re.match(DEFAULT_FLOAT32["v3"], node.name.strip("/").rpartition("/")[0].replace("/", "."))
     }
-    ups = {name for name in kept if name.startswith("/ups.")}
-    assert len(ups) == 6
-    # Six activations a block, each with a product over all frames, one at the ends, and one back.
-    assert {name.split("/")[1] for name in kept - ups} == {"resblocks.0", "resblocks.1", "resblocks.2"}
-    assert all("/activations." in name and "MatMul" in name for name in kept - ups)
-    assert len(kept - ups) == 3 * 6 * 3
+    assert {name.split("/")[1][:5] for name in kept} == {f"ups.{stage}" for stage in range(6)}

@@ -77,9 +77,7 @@ class TorchTensorRt(EngineBackend):
             raise UnsupportedError("TensorRT has no autocast; fp16 and bf16 are its lower precisions.")
         started = time.perf_counter()
         mel = request.mel.to(precision.dtype)
-        model = engine_form(
-            request.vocoder, mel, options.float32 or "", options.activation, dynamic=options.shapes.dynamic
-        )
+        model = engine_form(request.vocoder, mel, options.float32 or "", options.activation)
         with tempfile.TemporaryDirectory() as directory, torch.no_grad():
             program = export(model, mel, profile if options.shapes.dynamic else None)
             arguments: dict[str, Any] = {

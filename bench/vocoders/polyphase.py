@@ -23,10 +23,9 @@ from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 REACH = TAPS // 4
 # Rows of matrices are multiples of this many elements, 16 bytes in float16.
 ALIGNED = 8
-# The smallest frames that are cut at multiples of their size; where that does not divide the length, they overlap.
-LEAST = 16
-# Mel frames, and samples of one, that suffice for that.
-FEWEST, FEWEST_RATE = 14, 4
+# The fewest samples a mel frame that make frames with ends of their own, and the mel frames that they need.
+LEAST_RATE, FEWEST = 4, 6
+SHORT_SIZE = 16
 
 
 class EngineActivation(nn.Module):
@@ -251,38 +250,34 @@ class Ends(Frames):
         original: The activation.
         rate: As in :class:`Frames`.
         size: As in :class:`Frames`.
-        more: How many frames more than those that see the last edge have matrices of their own.
     """
 
     between: Tensor
     edges: Tensor
 
-    def __init__(self, original: AliasFreeActivation, rate: int, size: int, more: int = 0) -> None:
+    def __init__(self, original: AliasFreeActivation, rate: int, size: int) -> None:
         super().__init__(original, rate, size)
         size = self.size
         # As many samples to either side as a frame needs, up to rows that matrix products like to read.
         fitting = (side for side in range(2 * REACH, 2 * REACH + ALIGNED) if (size + 2 * side) % ALIGNED == 0)
         self.side = side = next(fitting, 2 * REACH)
-        self.ends = math.ceil(side / size)  # frames at either end that see an edge
-        self.tail = self.ends + more
+        self.ends = ends = math.ceil(side / size)  # frames at either end that see an edge
         # The frames that they lie in, counted from this one, and from where to where.
         spans = [
             (offset, max(0, -side - offset * size), min(size, size + side - offset * size))
-            for offset in range(-self.ends, self.ends + 1)
+            for offset in range(-ends, ends + 1)
         ]
-        self.spans = [(self.ends + offset, begin, end) for offset, begin, end in spans]
-        # Samples that the frames at the ends need.
-        self.front, self.back = (
-            min(frames * size + ALIGNED, (frames + self.ends + 1) * size) for frames in (self.ends, self.tail)
-        )
+        self.spans = [(ends + offset, begin, end) for offset, begin, end in spans]
+        # Samples that the frames at an end need.
+        self.reach = min(ends * size + ALIGNED, (2 * ends + 1) * size)
         # What is linear is known by what it makes of unit impulses; one frame in the middle sees no edge.
-        middle = len(spans) + self.tail
+        middle = len(spans) + ends
         impulses = torch.eye((2 * middle + 1) * size, dtype=self.up.dtype, device=self.up.device)
         made = self.double_rate(impulses.unsqueeze(0)).squeeze(0)
         start = middle * size - side
         self.register_buffer("between", made[start : start + size + 2 * side, middle].contiguous())
-        front, back = made[: self.front, : self.ends].flatten(1), made[-self.back :, -self.tail :].flatten(1)
-        self.register_buffer("edges", torch.block_diag(front, back))
+        first, last = made[: self.reach, :ends].flatten(1), made[-self.reach :, -ends:].flatten(1)
+        self.register_buffer("edges", torch.block_diag(first, last))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(batch, channels, samples)`` to the same shape."""
@@ -292,56 +287,11 @@ class Ends(Frames):
         frames = x.reshape(batch, channels, -1, self.size)
         last = samples // self.size - 2 * self.ends
         window = [frames[:, :, first : first + last, begin:end] for first, begin, end in self.spans]
-        return self.joined(window, x).reshape(x.shape)
-
-    def joined(self, window: list[Tensor], x: Tensor) -> Tensor:
-        """The output's frames, ``(batch, channels, frames, size)``: between those at the ends are the window's."""
-        batch, channels, samples = x.shape
         inner = (torch.cat(window, dim=-1) @ self.between).reshape(batch, channels, -1)
         # Both ends in one product.
-        ends = torch.cat([x[..., : self.front], x[..., samples - self.back :]], dim=-1) @ self.edges
+        ends = torch.cat([x[..., : self.reach], x[..., samples - self.reach :]], dim=-1) @ self.edges
         length = self.ends * self.inner
-        return self.activate(torch.cat([ends[..., :length], inner, ends[..., length:]], dim=-1))
-
-
-class Ragged(Ends):
-    """:class:`Ends` for inputs whose length is no multiple of a frame: the last frames overlap those before.
-
-    Inputs too short are computed as in :class:`Frames`.
-
-    Args:
-        original: The activation.
-        rate: Samples that the input's length is a multiple of.
-        size: Samples of a frame.
-    """
-
-    def __init__(self, original: AliasFreeActivation, rate: int, size: int) -> None:
-        super().__init__(original, size, size, more=1)
-        self.short = Frames(original, rate, size)
-
-    @property
-    def fewest(self) -> int:
-        """Samples with two frames between the ends."""
-        return 3 * self.size + self.side
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(batch, channels, samples)`` to the same shape."""
-        batch, channels, samples = x.shape
-        size, side = self.size, self.side
-        if samples < self.fewest:
-            short: Tensor = self.short(x)
-            return short
-        # The first frame and those between, in whole frames; then the same from where they see to the right. By narrow,
-        # which says how long a slice is: torch.export had not inferred it after ten minutes.
-        count = (samples - side) // size
-        frames = x.narrow(2, 0, count * size).reshape(batch, channels, count, size)
-        right = x.narrow(2, side, count * size).reshape(batch, channels, count, size)
-        window = [frames.narrow(2, 0, count - 1)[..., size - side :], frames.narrow(2, 1, count - 1)]
-        window.append(right.narrow(2, 1, count - 1)[..., size - side :])
-        out = self.joined(window, x).reshape(batch, channels, (count + self.tail) * size)
-        tail = self.tail * size
-        body = out.narrow(2, 0, samples - tail)
-        return torch.cat([body, out.narrow(2, count * size, tail)], dim=-1).reshape(batch, channels, samples)
+        return self.activate(torch.cat([ends[..., :length], inner, ends[..., length:]], dim=-1)).reshape(x.shape)
 
 
 Form = Callable[[AliasFreeActivation, int], nn.Module]
@@ -349,15 +299,14 @@ Form = Callable[[AliasFreeActivation, int], nn.Module]
 
 def _ends(size: int) -> Form:
     def form(original: AliasFreeActivation, rate: int) -> nn.Module:
-        if math.gcd(rate, size) >= LEAST:
-            return Ends(original, rate, size)
-        # Where a mel frame has four samples, FEWEST frames have enough for both ends and two frames between them.
-        return (Frames if rate < FEWEST_RATE else Ragged)(original, rate, LEAST)
+        return Ends(original, rate, size) if math.gcd(rate, size) >= LEAST_RATE else Frames(original, rate, SHORT_SIZE)
 
     return form
 
 
-# Each takes an activation and the samples that its input's length is a multiple of.
+# Each takes an activation and its samples per mel frame. A form's frames are no longer than that: kernels that round a
+# sum as it grows do it differently from place to place in a frame, and a steady sound stays steady only if that
+# repeats with every mel frame.
 FORMS: dict[str, Form] = {
     "original": lambda original, _: original,
     "grouped": lambda original, _: Grouped(original),
@@ -395,14 +344,12 @@ def known_form(name: str) -> str:
     return name
 
 
-def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM, frames: int = 1) -> nn.Module:
+def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM) -> nn.Module:
     """A copy of ``vocoder`` with every alias-free activation in another form; v4 has none.
 
     Args:
         vocoder: In float32.
         form: One of ``FORMS``.
-        frames: Mel frames of every input, or a number that they are a multiple of; it lets the form cut the signal
-            into fewer pieces where a mel frame has few samples.
 
     Raises:
         InputError: an unknown form.
@@ -413,7 +360,7 @@ def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM, frames: int = 1) -> 
         for name, module in list(twin.named_modules()):
             if isinstance(module, AliasFreeActivation):
                 parent, _, child = name.rpartition(".")
-                setattr(twin.get_submodule(parent), child, FORMS[form](module, frames * _rate(twin.config, name)))
+                setattr(twin.get_submodule(parent), child, FORMS[form](module, _rate(twin.config, name)))
     return twin.eval()
 
 
