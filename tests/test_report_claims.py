@@ -99,6 +99,28 @@ def test_throughput_compares_each_side_at_its_best(tmp_path: Path):
     assert "no interval" in check.reason
 
 
+def test_throughput_of_an_eager_that_ran_its_best_shape_in_turn_only(tmp_path: Path):
+    """A run without eager alone at its best shape does not make its worse ones the measure."""
+    eager, fast, batched = speed_record(EAGER), speed_record(FAST), speed_record(replace(FAST, batch=4))
+    assert eager.throughput is not None
+    assert batched.throughput is not None
+    assert batched.speedup_fp32 is not None
+    audio_s = batched.throughput.audio_s_per_s / batched.throughput.inferences_per_s
+    for eager_s_per_s, in_turn in ((2 * eager.throughput.audio_s_per_s, True), (1.0, False)):
+        speedup = replace(batched.speedup_fp32, baseline_median_ms=1000 * audio_s / eager_s_per_s)
+        check = checks(tmp_path / str(in_turn), [eager, fast, replace(batched, speedup_fp32=speedup)])["throughput"]
+        assert check.measured is not None
+        best = eager_s_per_s if in_turn else eager.throughput.audio_s_per_s
+        ours = max(fast.throughput.audio_s_per_s, batched.throughput.audio_s_per_s)
+        assert check.measured.value == pytest.approx(ours / best)
+        assert check.measured.base == (replace(EAGER, batch=4) if in_turn else EAGER).id
+        assert ("in turn with others only" in check.reason) == in_turn
+    known = replace(speed_record(replace(EAGER, batch=4)), throughput=Throughput(1.0, 1.0, 1.0, 40, "back-to-back"))
+    speedup = replace(batched.speedup_fp32, baseline_median_ms=0.001)
+    check = checks(tmp_path / "known", [eager, fast, known, replace(batched, speedup_fp32=speedup)])["throughput"]
+    assert check.measured.base == EAGER.id
+
+
 def test_the_interval_of_throughput_holds_the_ratio_of_the_rounds(tmp_path: Path):
     """Where both sides counted their rounds, the interval is of the ratio of mean times."""
     records = [speed_record(EAGER), speed_record(FAST)]
