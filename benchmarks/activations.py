@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.vocoders.alias_free import AliasFreeActivation
 from bench.vocoders.polyphase import FORMS, REACH, Blocks, snake
 
-# Channels and samples of BigVGAN's stages at 468 mel frames.
+# Channels and samples of some of BigVGAN's stages at 468 mel frames.
 SHAPES = ("768x1872", "192x14976", "96x29952", "24x119808")
 CONVOLUTIONS = "two convolutions alone"
 WARM, ROUNDS = 20, 60
@@ -56,9 +56,9 @@ CANDIDATES = {
 
 
 class Sandwich(nn.Module):
-    """An activation between two convolutions, in a form that knows what its input's length is a multiple of."""
+    """An activation between two convolutions, in a form that knows the samples of a mel frame."""
 
-    def __init__(self, channels: int, multiple: int, form: str) -> None:
+    def __init__(self, channels: int, rate: int, form: str) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.first = nn.Conv1d(channels, channels, 3, padding=1)
@@ -67,20 +67,20 @@ class Sandwich(nn.Module):
         with torch.no_grad():
             original.act.alpha.normal_(0, 0.3)
             original.act.beta.normal_(0, 0.3)
-        self.act = nn.Identity() if form == CONVOLUTIONS else CANDIDATES[form](original, multiple)
+        self.act = nn.Identity() if form == CONVOLUTIONS else CANDIDATES[form](original, rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(1, channels, samples)`` to the same shape."""
         return self.last(self.act(self.first(x)))
 
 
-def build(form: str, shape: tuple[int, int], multiple: int, level: int, folder: Path) -> tuple[str, float]:
+def build(form: str, shape: tuple[int, int], rate: int, level: int, folder: Path) -> tuple[str, float]:
     """Writes the engine of a form; returns the reason why there is none, or nothing, and the seconds."""
     import tensorrt as trt
 
     started = time.perf_counter()
     name = file_name(form, shape)
-    model = Sandwich(shape[0], multiple, form).eval()
+    model = Sandwich(shape[0], rate, form).eval()
     onnx_file = folder / f"{name}.onnx"
     with torch.no_grad():
         torch.onnx.export(
@@ -180,12 +180,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", action="append", metavar="CHANNELSxSAMPLES", help=f"default: {', '.join(SHAPES)}")
     parser.add_argument("--form", action="append", choices=[*CANDIDATES, CONVOLUTIONS], metavar="NAME")
-    parser.add_argument(
-        "--multiple",
-        type=int,
-        metavar="N",
-        help="what every length is a multiple of, as for an engine of many (default: the length)",
-    )
+    parser.add_argument("--frames", type=int, default=468, help="mel frames of the shapes (default: 468)")
     parser.add_argument("--level", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--layers", type=Path, metavar="FILE", help="write every layer's time as JSON")
@@ -194,6 +189,9 @@ def main() -> int:
         print("needs an NVIDIA GPU", file=sys.stderr)
         return 2
     shapes = [tuple(map(int, text.split("x"))) for text in arguments.shape or SHAPES]
+    if any(samples % arguments.frames for _, samples in shapes):
+        print(f"error: samples of a shape are a multiple of its {arguments.frames} mel frames", file=sys.stderr)
+        return 2
     names = [CONVOLUTIONS, *(arguments.form or CANDIDATES)]
     jobs = [(form, shape) for form in names for shape in shapes]
     told: list[dict[str, Any]] = []
@@ -203,7 +201,7 @@ def main() -> int:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
             futures = [
-                pool.submit(build, form, shape, arguments.multiple or shape[1], arguments.level, folder)
+                pool.submit(build, form, shape, shape[1] // arguments.frames, arguments.level, folder)
                 for form, shape in jobs
             ]
             built = [future.result() for future in futures]
