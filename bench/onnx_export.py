@@ -17,7 +17,7 @@ from bench.mels import default_speech, log_mel
 from bench.vocoders import Vocoder
 from bench.vocoders.mixed import lower, round_kept
 from bench.vocoders.planes import in_planes
-from bench.vocoders.polyphase import DEFAULT_FORM, fewest_frames, polyphase
+from bench.vocoders.polyphase import DEFAULT_FORM, fewest_frames, polyphase, share_constants
 from bench.vocoders.quantised import quantise
 from bench.vocoders.short_sums import shorten_sums
 
@@ -50,7 +50,7 @@ def engine_form(
         activation: The alias-free activation's form; see :data:`bench.vocoders.polyphase.FORMS`.
         terms: As for :func:`bench.vocoders.short_sums.shorten_sums`; 0 leaves the sums as they are.
     """
-    return in_planes(equal_form(vocoder, mel, float32, activation, terms=terms))
+    return share_constants(in_planes(equal_form(vocoder, mel, float32, activation, terms=terms)))
 
 
 def equal_form(

@@ -98,6 +98,17 @@ def test_an_open_graph_equals_eager_at_every_shape(tmp_path: Path, version: str,
         assert_equal(vocoder, file, speech_mels(voice, batch, frames))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_the_blocks_of_a_stage_share_their_first_product(tmp_path: Path, dynamic: bool, dtype: torch.dtype) -> None:
+    """Three residual blocks begin with the same signal at twice its rate; it is in the graph once."""
+    file = tmp_path / "v3.onnx"
+    export_onnx(small_v3(), torch.zeros(1, 100, 64, dtype=dtype), file, 17, dynamic=dynamic)
+    nodes = onnx.load(file).graph.node
+    # Two products of the signal and one back in each of 109 activations, but two in the second and third block's first.
+    assert sum(node.op_type == "MatMul" for node in nodes) == 3 * 109 - 6 * 2 * 2
+
+
 def test_no_frame_is_longer_than_a_mel_frame() -> None:
     """BigVGAN's stages have 4, 16, 32, 64, 128 and 256 samples a mel frame; a frame has 64 at most."""
     form = engine_form(small_v3(), torch.zeros(1, 100, 16))

@@ -364,6 +364,21 @@ def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM) -> nn.Module:
     return twin.eval()
 
 
+def share_constants(form: nn.Module) -> nn.Module:
+    """Lets activations with equal matrices have the same ones, in place.
+
+    The exporter then sees that the residual blocks of a stage begin with the same product of the same signal, and
+    writes it once.
+    """
+    known: dict[tuple[torch.dtype, torch.Size, bytes], Tensor] = {}
+    for module in form.modules():
+        if isinstance(module, EngineActivation):
+            for name, value in list(module.named_buffers(recurse=False)):
+                key = (value.dtype, value.shape, value.cpu().flatten().view(torch.uint8).numpy().tobytes())
+                setattr(module, name, known.setdefault(key, value))
+    return form
+
+
 def _rate(config: BigVganConfig, name: str) -> int:
     """Samples per mel frame at a module of a BigVGAN."""
     rates = config.upsample_rates
