@@ -86,7 +86,8 @@ def batch(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         panel.set_xlabel("batch")
         log_axes(panel, "x")
         _at(panel, sizes)
-    axes[0].set_ylim(bottom=0)
+    # The margin that is there is a part of the range of the data, which may be narrow, and not of the axis.
+    axes[0].set_ylim(0, 1.05 * axes[0].get_ylim()[1])
     axes[0].set_ylabel("seconds of audio per second")
     legend(drawing, axes)
     methods = {row.record.throughput.method for row in rows if row.record.throughput}

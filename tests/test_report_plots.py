@@ -122,6 +122,21 @@ def test_what_cannot_be_drawn_is_a_sentence(tmp_path: Path):
     assert all(sentence.startswith("Not drawn: ") for sentence in missing.values() if sentence)
 
 
+def test_the_highest_throughput_is_inside_its_figure(tmp_path: Path):
+    """Also where throughputs differ little, so that a margin of their range is next to nothing."""
+    records = [
+        replace(record, throughput=replace(record.throughput, audio_s_per_s=per_s))
+        for per_s, record in ((430.0, speed_record(EAGER)), (434.0, speed_record(replace(EAGER, batch=4))))
+        if record.throughput is not None
+    ]
+    group = load_run(write_run(tmp_path, records)).groups[0]
+    drawn = plots_speed.batch(group, marks(["eager"]))
+    assert not isinstance(drawn, str)
+    low, high = drawn[0].axes[0].get_ylim()
+    assert low == 0
+    assert high > 1.04 * 434
+
+
 @pytest.mark.parametrize("draw", [plots_speed.length, plots_speed.batch, plots_sound.bands, plots_cost.memory])
 def test_no_point_lies_outside_its_axes(tmp_path: Path, draw: Draw):
     """Panels that share a scale show all of each, whichever was drawn first."""
