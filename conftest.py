@@ -59,12 +59,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Reads the sweep's options before anything runs, so that a wrong one costs nothing."""
     if not _sweeps(config) or config.option.help:
         return
-    from bench.errors import InputError
+    from bench.errors import InputError, not_installed
 
     try:
         config.stash[_SWEEP] = _read_sweep(config)
     except InputError as error:
         pytest.exit(f"error: {error}", returncode=2)
+    except ModuleNotFoundError as error:
+        reason = not_installed(error)
+        if reason is None:
+            raise
+        pytest.exit(f"error: {reason}", returncode=2)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -2,6 +2,15 @@
 
 import sys
 
-from bench.cli import main
+from bench.errors import not_installed
 
-sys.exit(main())
+try:
+    from bench.cli import main
+
+    sys.exit(main())
+except ModuleNotFoundError as error:
+    reason = not_installed(error)
+    if reason is None:
+        raise
+    print(f"error: {reason}", file=sys.stderr)
+    sys.exit(2)

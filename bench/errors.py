@@ -1,8 +1,22 @@
 """The errors that reach a user, each one sentence that says what to do."""
 
+import sys
+
 
 class InputError(ValueError):
     """A file, an option or a value from the user cannot be used; the command ends with exit code 2."""
+
+
+def not_installed(error: ModuleNotFoundError) -> str | None:
+    """What to say of a package that this project needs and this Python lacks; None for the project's own modules.
+
+    >>> not_installed(ModuleNotFoundError(name="bench.magic")) is None
+    True
+    """
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "bench", "reports", "suites"):
+        return None
+    return f"{package} is not installed for {sys.executable}: pip install -e . in the project's folder, or take tox"
 
 
 class UnsupportedError(RuntimeError):

@@ -2,6 +2,9 @@
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -231,3 +234,25 @@ def test_a_terminal_shows_which_case_runs(plugin: ModuleType) -> None:
 def test_nobody_watching_gets_no_progress(run: SweepRun) -> None:
     """Where output goes to a file there is no such line."""
     assert "case 1 of" not in run.done.stdout + run.done.stderr
+
+
+@pytest.mark.parametrize("command", [["bench", "doctor"], ["pytest", "suites/"]])
+def test_a_package_that_is_missing_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
+    """Who starts in a Python without the project's packages is told so, with exit code 2 and without a traceback."""
+    for name in ("torch", "filelock"):
+        absent = f"raise ModuleNotFoundError('No module named {name}', name='{name}')"
+        (tmp_path / f"{name}.py").write_text(absent, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if "XDIST" not in name}
+        | {"PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    missing = "filelock" if command[0] == "bench" else "torch"
+    assert f"error: {missing} is not installed for {sys.executable}: pip install" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
