@@ -23,8 +23,8 @@ from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 REACH = TAPS // 4
 # Rows of matrices are multiples of this many elements, 16 bytes in float16.
 ALIGNED = 8
-# The fewest samples a mel frame that make frames with ends of their own, and the mel frames that they need.
-LEAST_RATE, FEWEST = 4, 6
+# The fewest samples of frames whose ends have matrices of their own, and the mel frames that these need.
+LEAST, FEWEST = 4, 6
 SHORT_SIZE = 16
 
 
@@ -299,7 +299,7 @@ Form = Callable[[AliasFreeActivation, int], nn.Module]
 
 def _ends(size: int) -> Form:
     def form(original: AliasFreeActivation, rate: int) -> nn.Module:
-        return Ends(original, rate, size) if math.gcd(rate, size) >= LEAST_RATE else Frames(original, rate, SHORT_SIZE)
+        return Ends(original, rate, size) if math.gcd(rate, size) >= LEAST else Frames(original, rate, SHORT_SIZE)
 
     return form
 
