@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.vocoders.alias_free import AliasFreeActivation
 from bench.vocoders.polyphase import FORMS, REACH, Blocks, snake
+from benchmarks.float16_sums import count
 
 # Channels and samples of some of BigVGAN's stages at 468 mel frames.
 SHAPES = ("768x1872", "192x14976", "96x29952", "24x119808")
@@ -180,7 +181,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", action="append", metavar="CHANNELSxSAMPLES", help=f"default: {', '.join(SHAPES)}")
     parser.add_argument("--form", action="append", choices=[*CANDIDATES, CONVOLUTIONS], metavar="NAME")
-    parser.add_argument("--frames", type=int, default=468, help="mel frames of the shapes (default: 468)")
+    parser.add_argument("--frames", type=count, default=468, help="mel frames of the shapes (default: 468)")
     parser.add_argument("--level", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--layers", type=Path, metavar="FILE", help="write every layer's time as JSON")

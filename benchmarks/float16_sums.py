@@ -7,14 +7,15 @@ machine: a tensor core adds sixteen products, and the sum so far is rounded to f
 computes it. First the vocoder as it is, with some convolutions adding in float32; then with sums in parts
 (``bench/vocoders/short_sums.py``); then with parts and some convolutions kept in float32, whose kernels are TF32's
 and cut the weights off, which are rounded before or not; at last with the matrix products of v3's activations
-adding in float16 too, which would show in steady sounds: ``--sound silence --frames 468``. Give ``--weights`` for
-weights of your own.
+adding in float16 too, which would show in steady sounds if frames were longer than a mel frame:
+``--only products --sound silence --frames 468``. Give ``--weights`` for weights of your own.
 """
 
 import argparse
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,10 @@ from bench.onnx_export import equal_form
 from bench.quality.fidelity import compare_items, worst
 from bench.quality.verdict import judge
 from bench.trt.native import DEFAULT_TERMS
-from bench.vocoders import SPECS, load_vocoder
+from bench.vocoders import SPECS, Vocoder, load_vocoder
+from bench.vocoders.alias_free import AliasFreeActivation
 from bench.vocoders.mixed import Float32, round_to_tf32
-from bench.vocoders.polyphase import EngineActivation
+from bench.vocoders.polyphase import DEFAULT_FORM, FORMS, Ends, EngineActivation
 
 # Products that a tensor core adds at once in float16: the depth of its smallest matrix product.
 DEPTH = 16
@@ -50,8 +52,14 @@ GROUPS = {
     "conv_pre and ups": "conv_pre|ups",
 }
 KEPT = ("ups", "conv_pre|ups", "conv_pre|ups|conv_post")
-# Activations whose products add in float16; v4 has none that are products.
-PRODUCTS = {"float32": "$", "float16": ""}
+# Activations whose products add in float16, and whether their frames hold four mel frames; v4 has none.
+PRODUCTS = {
+    "float32": ("$", False),
+    "float16": ("", False),
+    "float16, long frames": ("", True),
+    "the same but for stage 0": (r"(?!resblocks\.[012]\.)", True),
+}
+PARTS = ("sums", "products")
 SOUNDS = ("speech", "other speech", "higher voice", "loud", "quiet", "pause", "silence")
 Convolution = nn.Conv1d | nn.ConvTranspose1d
 
@@ -113,6 +121,17 @@ def with_float16_products(form: nn.Module, chosen: Callable[[str], bool]) -> nn.
     return form
 
 
+def with_long_frames(form: nn.Module, vocoder: nn.Module) -> nn.Module:
+    """Cuts the activations of a form into frames of up to four mel frames, as engines were built once, in place."""
+    for name, module in list(form.named_modules()):
+        original = vocoder.get_submodule(name) if isinstance(module, Ends) else None
+        if isinstance(module, Ends) and isinstance(original, AliasFreeActivation):
+            longer = FORMS[DEFAULT_FORM](original, 4 * module.size).to(module.between.dtype)
+            parent, _, child = name.rpartition(".")
+            setattr(form.get_submodule(parent), child, longer)
+    return form
+
+
 def kept_in_tf32(
     vocoder: nn.Module, mel: Tensor, pattern: str, terms: int, change: Callable[[Tensor], Tensor]
 ) -> nn.Module:
@@ -144,6 +163,54 @@ def count(text: str) -> int:
     return int(text)
 
 
+@dataclass(frozen=True)
+class Simulation:
+    """A vocoder and the log-mel that it is tried on."""
+
+    vocoder: Vocoder
+    mel: Tensor
+
+    def show(self, title: str, chosen: Callable[[str], bool], form: nn.Module) -> None:
+        """Prints the row of a form whose convolutions with chosen names add in float16."""
+        form = with_float16_sums(form, chosen)
+        layers = sum(isinstance(module, Convolution) for module in form.modules())
+        with torch.inference_mode():
+            truth = self.vocoder(self.mel).flatten(1).numpy()
+            wave = form(self.mel.half()).float().flatten(1).numpy()
+        fidelity = worst(compare_items(truth, wave, self.vocoder.spec.sample_rate))
+        verdict = judge(fidelity, "fp16")
+        figures = f"{layers:>7}{fidelity.snr_db or 0:>8.1f}{fidelity.lsd_db or 0:>8.2f}  {verdict.tier}"
+        print(f"{title:<40}{figures}{f' ({verdict.decided_by})' if verdict.decided_by else ''}", flush=True)
+
+    def form(self, terms: int = 0) -> nn.Module:
+        """The form for engines in float16."""
+        return equal_form(self.vocoder, self.mel.half(), terms=terms)
+
+    def show_sums(self, terms: int, others: tuple[int, ...]) -> None:
+        """What the convolutions' sums cost, which layers it comes from, and what gains it back."""
+        self.show("none", lambda _: True, self.form())
+        for title, pattern in GROUPS.items():
+            self.show(title, lambda name, pattern=pattern: not re.match(pattern, name), self.form())
+        print("\nnone, but sums of the trunk have at most")
+        for most in others:
+            self.show(f"{most} terms", lambda _: True, self.form(most))
+        print(f"\n{terms} terms, but in TF32 with weights that are")
+        for pattern in KEPT:
+            for how, change in {"rounded": round_to_tf32, "cut off": cut_to_tf32}.items():
+                form = kept_in_tf32(self.vocoder, self.mel, pattern, terms, change)
+                self.show(f"{pattern}, {how}", lambda name, pattern=pattern: not re.match(pattern, name), form)
+
+    def show_products(self, terms: int) -> None:
+        """What the products of v3's activations cost, in engines as they are built and as they were."""
+        print(f"\n{terms} terms, ups in TF32, rounded, and activations whose products add in")
+        for title, (pattern, long) in PRODUCTS.items():
+            form = kept_in_tf32(self.vocoder, self.mel, "ups", terms, round_to_tf32)
+            if long:
+                form = with_long_frames(form, self.vocoder)
+            with_float16_products(form, lambda name, pattern=pattern: re.match(pattern, name) is not None)
+            self.show(title, lambda name: not re.match("ups", name), form)
+
+
 def main() -> int:
     """Prints a row for each choice; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -151,49 +218,26 @@ def main() -> int:
     parser.add_argument("--frames", type=count, default=24)
     parser.add_argument("--terms", type=count, action="append", help=f"default: {', '.join(map(str, TERMS))}")
     parser.add_argument("--sound", choices=SOUNDS, default="speech")
+    parser.add_argument("--only", choices=PARTS, help="convolutions' sums, or the products of v3's activations")
     parser.add_argument("--weights")
     arguments = parser.parse_args()
+    if arguments.only != "sums" and arguments.frames % 4:
+        print("error: --frames is a multiple of 4 where frames of four mel frames are shown", file=sys.stderr)
+        return 2
     spec = SPECS[arguments.version]
     try:
         vocoder = load_vocoder(arguments.version, arguments.weights)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    mel = speech_inputs(None, spec, 1, arguments.frames)[arguments.sound]
-    with torch.inference_mode():
-        truth = vocoder(mel).flatten(1).numpy()
+    simulation = Simulation(vocoder, speech_inputs(None, spec, 1, arguments.frames)[arguments.sound])
     print(f"{arguments.version} fp16, {arguments.frames} frames of {arguments.sound}, simulated")
     print(f"\n{'convolutions that add in float32':<40}{'layers':>7}{'SNR dB':>8}{'LSD dB':>8}  verdict")
-
-    def show(title: str, chosen: Callable[[str], bool], terms: int = 0, form: nn.Module | None = None) -> None:
-        if form is None:
-            form = equal_form(vocoder, mel.half(), terms=terms)
-        form = with_float16_sums(form, chosen)
-        layers = sum(isinstance(module, Convolution) for module in form.modules())
-        with torch.inference_mode():
-            wave = form(mel.half()).float().flatten(1).numpy()
-        fidelity = worst(compare_items(truth, wave, spec.sample_rate))
-        verdict = judge(fidelity, "fp16")
-        figures = f"{layers:>7}{fidelity.snr_db or 0:>8.1f}{fidelity.lsd_db or 0:>8.2f}  {verdict.tier}"
-        print(f"{title:<40}{figures}{f' ({verdict.decided_by})' if verdict.decided_by else ''}", flush=True)
-
-    show("none", lambda _: True)
-    for title, pattern in GROUPS.items():
-        show(title, lambda name, pattern=pattern: not re.match(pattern, name))
-    print("\nnone, but sums of the trunk have at most")
-    for terms in arguments.terms or TERMS:
-        show(f"{terms} terms", lambda _: True, terms)
     terms = DEFAULT_TERMS[arguments.version]
-    print(f"\n{terms} terms, but in TF32 with weights that are")
-    for pattern in KEPT:
-        for how, change in {"rounded": round_to_tf32, "cut off": cut_to_tf32}.items():
-            form = kept_in_tf32(vocoder, mel, pattern, terms, change)
-            show(f"{pattern}, {how}", lambda name, pattern=pattern: not re.match(pattern, name), form=form)
-    print(f"\n{terms} terms, ups in TF32, rounded, and activations whose products add in")
-    for title, pattern in PRODUCTS.items():
-        form = kept_in_tf32(vocoder, mel, "ups", terms, round_to_tf32)
-        with_float16_products(form, lambda name, pattern=pattern: re.match(pattern, name) is not None)
-        show(title, lambda name: not re.match("ups", name), form=form)
+    if arguments.only != "products":
+        simulation.show_sums(terms, tuple(arguments.terms or TERMS))
+    if arguments.only != "sums":
+        simulation.show_products(terms)
     return 0
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from bench import onnx_export
 from bench.errors import UnsupportedError
 from bench.mels import default_speech, log_mel, speech_mels
 from bench.onnx_export import engine_form, export_onnx, opset_for
-from bench.trt.native import DEFAULT_FLOAT32
+from bench.trt.native import _SOURCES, DEFAULT_FLOAT32
 from bench.vocoders import load_vocoder
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 from bench.vocoders.polyphase import DEFAULT_FORM, Ends, fewest_frames
@@ -107,6 +108,13 @@ def test_the_blocks_of_a_stage_share_their_first_product(tmp_path: Path, dynamic
     nodes = onnx.load(file).graph.node
     # Two products of the signal and one back in each of 109 activations, but two in the second and third block's first.
     assert sum(node.op_type == "MatMul" for node in nodes) == 3 * 109 - 6 * 2 * 2
+
+
+def test_an_engine_answers_to_the_text_of_all_that_makes_its_graph() -> None:
+    """A cached engine of another graph would be run as if it were this one."""
+    made_by = re.findall(r"from bench\.vocoders\.(\w+) import", Path(onnx_export.__file__).read_text("utf-8"))
+    assert len(made_by) >= 5
+    assert {f"vocoders/{name}.py" for name in made_by} <= set(_SOURCES)
 
 
 def test_no_frame_is_longer_than_a_mel_frame() -> None:
