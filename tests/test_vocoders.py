@@ -100,7 +100,7 @@ def test_the_fewest_frames_are_enough_at_every_rate(form: str) -> None:
 
 
 @pytest.mark.parametrize("period", [8, 16, 32, 64])
-@pytest.mark.parametrize("rate", [4, 16, 32, 64, 256])
+@pytest.mark.parametrize("rate", [4, 16, 32, 64, 128, 256])
 def test_a_steady_sound_stays_steady_in_float16_sums(monkeypatch: pytest.MonkeyPatch, rate: int, period: int) -> None:
     """What repeats with every mel frame still does, to the last bit: noise makes no new lines in its spectrum."""
     monkeypatch.setattr(float16_sums, "PERIOD", period)
