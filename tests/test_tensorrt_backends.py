@@ -542,6 +542,37 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], TensorRtStandIn]
     return put
 
 
+def test_a_gpu_too_small_to_trace_on_is_passed_over(
+    install: Callable[[str], TensorRtStandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tracing takes the memory of an inference in PyTorch, which an engine may not need: the processor traces then."""
+    trt = install("8.6.1")
+    known, tried = native.export_onnx, []
+
+    def export(vocoder: nn.Module, mel: Tensor, file: Path, opset: int, **given: Any) -> None:
+        tried.append(mel.device)
+        if mel.device.type != "cpu":
+            raise torch.OutOfMemoryError
+        known(vocoder, mel, file, opset, **given)
+
+    monkeypatch.setattr(native, "export_onnx", export)
+    asked = request("tensorrt-onnx", "fp32")
+    TensorRtOnnx().prepare(replace(asked, mel=OnGpu(asked.mel)))
+    assert [device.type for device in tried] == ["cuda", "cpu"]
+    assert trt.exported["dtype"] is torch.float32
+
+
+class OnGpu(Tensor):
+    """A tensor that says it lies on a GPU."""
+
+    device = torch.device("cuda:0")  # type: ignore[assignment]
+    is_cuda = False
+
+    def cpu(self, *_: object, **__: object) -> Tensor:
+        """The tensor itself."""
+        return self.as_subclass(Tensor)
+
+
 @pytest.mark.parametrize(
     ("version", "precision", "network_flags", "flags", "opset"),
     [

@@ -259,18 +259,7 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "vocoder.onnx"
         started = time.perf_counter()
-        export_onnx(
-            request.vocoder,
-            # Weak typing takes a float32 graph; the engine's input and output are set apart.
-            request.mel.to(precision.dtype) if library.strongly_typed else request.mel.cpu(),
-            file,
-            opset_for(library.strongly_typed, precision.dtype),
-            dynamic=options.shapes.dynamic,
-            float32=kept,
-            activation=options.activation,
-            quantised=precision.name if precision.quantised else "",
-            terms=sum_terms(library, request, options),
-        )
+        _export(library, request, options, kept, file)
         exported = time.perf_counter()
         plan = build_engine(library, file, precision, request.mel.shape[1], options, kept, timing, keep)
     made |= {
@@ -279,6 +268,35 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
         "timing_cache_bytes": len(timing),
     }
     return plan
+
+
+def _export(library: Library, request: Request, options: Options, kept: str, file: Path) -> None:
+    precision = request.precision
+
+    def export(mel: Tensor) -> None:
+        export_onnx(
+            request.vocoder,
+            mel,
+            file,
+            opset_for(library.strongly_typed, precision.dtype),
+            dynamic=options.shapes.dynamic,
+            float32=kept,
+            activation=options.activation,
+            quantised=precision.name if precision.quantised else "",
+            terms=sum_terms(library, request, options),
+        )
+
+    # Weak typing takes a float32 graph; the engine's input and output are set apart.
+    mel = request.mel.to(precision.dtype) if library.strongly_typed else request.mel
+    if precision.quantised:
+        mel = mel.cpu()  # where Model Optimizer compiles no extension of its own
+    try:
+        # Tracing runs the network once, for which a processor needs minutes at large shapes.
+        export(mel)
+    except torch.OutOfMemoryError:
+        export(mel.cpu())
+    if mel.is_cuda:
+        torch.cuda.empty_cache()  # The builder does not allocate through PyTorch.
 
 
 def _effective(library: Library, engine: Engine, precision: Precision, mel: Tensor) -> EffectivePrecision:
