@@ -16,11 +16,14 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -52,12 +55,14 @@ GROUPS = {
     "conv_pre and ups": "conv_pre|ups",
 }
 KEPT = ("ups", "conv_pre|ups", "conv_pre|ups|conv_post")
-# Activations whose products add in float16, and whether their frames hold four mel frames; v4 has none.
+# Activations whose products add in float16, whether their frames hold four mel frames, and the convolutions that add in
+# float16; v4 has no such activations.
 PRODUCTS = {
-    "float32": ("$", False),
-    "float16": ("", False),
-    "float16, long frames": ("", True),
-    "the same but for stage 0": (r"(?!resblocks\.[012]\.)", True),
+    "float32": ("$", False, "(?!ups)"),
+    "float16": ("", False, "(?!ups)"),
+    "float16, convolutions in float32": ("", False, "$"),
+    "float16, long frames": ("", True, "(?!ups)"),
+    "the same but for stage 0": (r"(?!resblocks\.[012]\.)", True, "(?!ups)"),
 }
 PARTS = ("sums", "products")
 SOUNDS = ("speech", "other speech", "higher voice", "loud", "quiet", "pause", "silence")
@@ -170,14 +175,19 @@ class Simulation:
     vocoder: Vocoder
     mel: Tensor
 
+    @cached_property
+    def truth(self) -> NDArray[np.float32]:
+        """The vocoder's own waveform."""
+        with torch.inference_mode():
+            return self.vocoder(self.mel).flatten(1).numpy()
+
     def show(self, title: str, chosen: Callable[[str], bool], form: nn.Module) -> None:
         """Prints the row of a form whose convolutions with chosen names add in float16."""
         form = with_float16_sums(form, chosen)
         layers = sum(isinstance(module, Convolution) for module in form.modules())
         with torch.inference_mode():
-            truth = self.vocoder(self.mel).flatten(1).numpy()
             wave = form(self.mel.half()).float().flatten(1).numpy()
-        fidelity = worst(compare_items(truth, wave, self.vocoder.spec.sample_rate))
+        fidelity = worst(compare_items(self.truth, wave, self.vocoder.spec.sample_rate))
         verdict = judge(fidelity, "fp16")
         figures = f"{layers:>7}{fidelity.snr_db or 0:>8.1f}{fidelity.lsd_db or 0:>8.2f}  {verdict.tier}"
         print(f"{title:<40}{figures}{f' ({verdict.decided_by})' if verdict.decided_by else ''}", flush=True)
@@ -203,12 +213,12 @@ class Simulation:
     def show_products(self, terms: int) -> None:
         """What the products of v3's activations cost, in engines as they are built and as they were."""
         print(f"\n{terms} terms, ups in TF32, rounded, and activations whose products add in")
-        for title, (pattern, long) in PRODUCTS.items():
+        for title, (pattern, long, convolutions) in PRODUCTS.items():
             form = kept_in_tf32(self.vocoder, self.mel, "ups", terms, round_to_tf32)
             if long:
                 form = with_long_frames(form, self.vocoder)
             with_float16_products(form, lambda name, pattern=pattern: re.match(pattern, name) is not None)
-            self.show(title, lambda name: not re.match("ups", name), form)
+            self.show(title, lambda name, convolutions=convolutions: re.match(convolutions, name) is not None, form)
 
 
 def main() -> int:
