@@ -237,7 +237,10 @@ def default_store(folder: str | None = None) -> EngineStore:
     given = folder or os.environ.get(FOLDER_VARIABLE)
     path = Path(given).expanduser() if given else Path(user_cache_dir("gpt-sovits-vocoder-bench")) / "engines"
     if path.exists() and not path.is_dir():
-        raise InputError(f"the engine cache {path} is not a folder; give another with --engines or {FOLDER_VARIABLE}")
+        raise InputError(
+            f"the engine cache {path} is not a folder; give another with --engines (of the engines command: --folder) "
+            f"or {FOLDER_VARIABLE}"
+        )
     return EngineStore(path, round(limit_gib * GIB))
 
 

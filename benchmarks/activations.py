@@ -2,11 +2,11 @@
 
     python benchmarks/activations.py [--shape 96x29952 ...] [--form NAME ...] [--level 3] [--workers 2]
 
-Each form stands between two convolutions, as in the vocoder, because what an engine loses on the way between
-memory layouts belongs to its price; the two convolutions alone are timed too and subtracted. Needs TensorRT and
-an NVIDIA GPU. Engines are built by several processes at once, which
-slows each down and disturbs its choice of kernels, then timed one after the other. Prints a table,
-and with ``--layers FILE`` writes what each engine's layers took.
+Each form stands between two convolutions, as in the vocoder's graph for engines, because what an engine loses on the
+way between memory layouts belongs to its price; the two convolutions alone are timed too and subtracted. Needs
+TensorRT and an NVIDIA GPU. Engines are built by several processes at once, which slows each down and disturbs its
+choice of kernels, then timed one after the other. Prints a table, and with ``--layers FILE`` writes what each engine's
+layers took.
 """
 
 import argparse
@@ -21,58 +21,42 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.vocoders.alias_free import AliasFreeActivation
-from bench.vocoders.polyphase import FORMS, REACH, Blocks, snake
+from bench.vocoders.planes import in_planes
+from bench.vocoders.polyphase import FORMS
 from benchmarks.float16_sums import count
 
-# Channels and samples of some of BigVGAN's stages at 468 mel frames.
-SHAPES = ("768x1872", "192x14976", "96x29952", "24x119808")
+# Channels and samples of four of BigVGAN's six stages at 468 mel frames.
+SHAPES = ((768, 1872), (384, 7488), (96, 29952), (24, 119808))
 CONVOLUTIONS = "two convolutions alone"
 WARM, ROUNDS = 20, 60
 
 
-class Interior(nn.Module):
-    """Another form's arithmetic without its edges: wrong there, and shown for what the edges cost."""
-
-    def __init__(self, original: AliasFreeActivation, width: int) -> None:
-        super().__init__()
-        self.form = Blocks(original, width, select=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(batch, channels, samples)`` to the same shape."""
-        form = self.form
-        x = snake(F.conv1d(x, form.up, padding=REACH, groups=form.groups), form.alpha, form.gain)
-        return F.conv1d(x, form.down, padding=REACH, groups=form.groups)
-
-
-CANDIDATES = {
-    **FORMS,
-    "no edges, blocks-96": lambda original, _: Interior(original, width=96),
-}
-
-
 class Sandwich(nn.Module):
-    """An activation between two convolutions, in a form that knows the samples of a mel frame."""
+    """An activation between two convolutions, in a form that knows the samples of a mel frame.
+
+    Around them the names of a generator's first and last layer, by which :func:`in_planes` knows where its trunk ends.
+    """
 
     def __init__(self, channels: int, rate: int, form: str) -> None:
         super().__init__()
         torch.manual_seed(0)
+        self.conv_pre, self.conv_post = nn.Identity(), nn.Identity()
         self.first = nn.Conv1d(channels, channels, 3, padding=1)
         self.last = nn.Conv1d(channels, channels, 3, padding=1)
         original = AliasFreeActivation(channels, beta=True, logscale=True)
         with torch.no_grad():
             original.act.alpha.normal_(0, 0.3)
             original.act.beta.normal_(0, 0.3)
-        self.act = nn.Identity() if form == CONVOLUTIONS else CANDIDATES[form](original, rate)
+        self.act = nn.Identity() if form == CONVOLUTIONS else FORMS[form](original, rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(1, channels, samples)`` to the same shape."""
-        return self.last(self.act(self.first(x)))
+        return self.conv_post(self.last(self.act(self.first(self.conv_pre(x)))))
 
 
 def build(form: str, shape: tuple[int, int], rate: int, level: int, folder: Path) -> tuple[str, float]:
@@ -81,7 +65,7 @@ def build(form: str, shape: tuple[int, int], rate: int, level: int, folder: Path
 
     started = time.perf_counter()
     name = file_name(form, shape)
-    model = Sandwich(shape[0], rate, form).eval()
+    model = in_planes(Sandwich(shape[0], rate, form).eval())
     onnx_file = folder / f"{name}.onnx"
     with torch.no_grad():
         torch.onnx.export(
@@ -176,11 +160,26 @@ def layers(trt: Any, engine: Any, x: Tensor, y: Tensor) -> list[tuple[str, float
     return [(name, float(np.median(times))) for name, times in seen.items()]
 
 
+def channels_and_samples(text: str) -> tuple[int, int]:
+    """A shape from a text such as ``96x29952``."""
+    channels, _, samples = text.partition("x")
+    try:
+        return count(channels), count(samples)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"channels x samples such as 96x29952, not {text!r}") from error
+
+
 def main() -> int:
     """Prints a row a form and shape; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", action="append", metavar="CHANNELSxSAMPLES", help=f"default: {', '.join(SHAPES)}")
-    parser.add_argument("--form", action="append", choices=[*CANDIDATES, CONVOLUTIONS], metavar="NAME")
+    parser.add_argument(
+        "--shape",
+        type=channels_and_samples,
+        action="append",
+        metavar="CHANNELSxSAMPLES",
+        help=f"default: {', '.join(f'{channels}x{samples}' for channels, samples in SHAPES)}",
+    )
+    parser.add_argument("--form", action="append", choices=[*FORMS, CONVOLUTIONS], metavar="NAME")
     parser.add_argument("--frames", type=count, default=468, help="mel frames of the shapes (default: 468)")
     parser.add_argument("--level", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
@@ -189,11 +188,11 @@ def main() -> int:
     if not torch.cuda.is_available():
         print("needs an NVIDIA GPU", file=sys.stderr)
         return 2
-    shapes = [tuple(map(int, text.split("x"))) for text in arguments.shape or SHAPES]
+    shapes = arguments.shape or SHAPES
     if any(samples % arguments.frames for _, samples in shapes):
         print(f"error: samples of a shape are a multiple of its {arguments.frames} mel frames", file=sys.stderr)
         return 2
-    names = [CONVOLUTIONS, *(arguments.form or CANDIDATES)]
+    names = [CONVOLUTIONS, *(arguments.form or FORMS)]
     jobs = [(form, shape) for form in names for shape in shapes]
     told: list[dict[str, Any]] = []
     print(f"{'form':<42}{'shape':>12}{'build s':>9}{'ms':>9}{'activation us':>15}{'SNR dB':>8}", flush=True)

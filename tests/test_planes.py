@@ -1,5 +1,6 @@
 """Tests of the trunk over two-dimensional signals."""
 
+import argparse
 import copy
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torch
 
 from bench.onnx_export import export_onnx
 from bench.vocoders.planes import in_planes
-from bench.vocoders.polyphase import polyphase
+from bench.vocoders.polyphase import FORMS, polyphase
 from bench.vocoders.short_sums import shorten_sums
+from benchmarks.activations import Sandwich, channels_and_samples
 from tests.test_onnx_export import tiny
 
 
@@ -44,3 +46,21 @@ def test_shapes_change_around_activations_only(version: str, tmp_path: Path) -> 
     assert {"/ups.0/parts.0/ConvTranspose", "/ups.0.0/parts.0/ConvTranspose"} & {node.name for node in nodes}
     # Two blocks of four activations each, and the last one; then the last convolution.
     assert sum(node.op_type == "Squeeze" for node in nodes) == 1 + (9 if version == "v3" else 0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_benchmark_times_forms_as_engines_have_them(form: str) -> None:
+    """Between two-dimensional convolutions, with equal results."""
+    x = torch.randn(1, 8, 16 * 24, dtype=torch.float64)
+    plain = Sandwich(8, 16, form).eval().double()
+    model = in_planes(Sandwich(8, 16, form).eval()).double()
+    assert all(layer.weight.ndim == 4 for layer in (model.first, model.last))
+    torch.testing.assert_close(model(x), plain(x), rtol=0, atol=1e-12)
+    torch.testing.assert_close(model(x), Sandwich(8, 16, "original").eval().double()(x), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["foo", "96", "96x", "x5", "0x16", "96x-1"])
+def test_no_shape(text: str) -> None:
+    """One sentence for a shape that is none."""
+    with pytest.raises(argparse.ArgumentTypeError, match="channels x samples such as 96x29952, not"):
+        channels_and_samples(text)
