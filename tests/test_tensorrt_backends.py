@@ -560,6 +560,11 @@ def test_a_gpu_too_small_to_trace_on_is_passed_over(
     TensorRtOnnx().prepare(replace(asked, mel=OnGpu(asked.mel)))
     assert [device.type for device in tried] == ["cuda", "cpu"]
     assert trt.exported["dtype"] is torch.float32
+    pytest.importorskip("modelopt", reason="nvidia-modelopt is not installed: pip install -e '.[quantise]'")
+    trt.tensor_type = "HALF"
+    asked = request("tensorrt-onnx", "int8")
+    TensorRtOnnx().prepare(replace(asked, mel=OnGpu(asked.mel)))
+    assert [device.type for device in tried[2:]] == ["cpu"]  # calibrated there
 
 
 class OnGpu(Tensor):

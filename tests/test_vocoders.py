@@ -94,6 +94,7 @@ def test_the_fewest_frames_are_enough_at_every_rate(form: str) -> None:
     ends = {rate: made for rate, made in chosen.items() if isinstance(made, Ends | Inset)}
     # A divisor of 16 and the rate of at least four.
     assert set(ends) == {rate for rate in chosen if rate % 4 == 0}
+    assert {type(made) for made in ends.values()} == {Inset if form.startswith("inset") else Ends}
     for rate, made in ends.items():
         assert rate % made.size == 0
         frames = 2 * made.ends + 2 if isinstance(made, Ends) else made.slices + 1
