@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.vocoders.alias_free import AliasFreeActivation
-from bench.vocoders.polyphase import EngineActivation, Inset
+from bench.vocoders.polyphase import EngineActivation
 
 
 def in_planes(generator: nn.Module) -> nn.Module:
@@ -30,10 +30,7 @@ def in_planes(generator: nn.Module) -> nn.Module:
             module.register_forward_pre_hook(_narrow)
         elif isinstance(module, EngineActivation | AliasFreeActivation):
             module.register_forward_pre_hook(_narrow)
-            if isinstance(module, Inset):
-                module.wide = True
-            else:
-                module.register_forward_hook(_widen)
+            module.register_forward_hook(_widen)
         elif isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
             parent, _, child = name.rpartition(".")
             setattr(generator.get_submodule(parent), child, _plane(module))

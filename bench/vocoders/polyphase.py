@@ -198,25 +198,21 @@ class Frames(EngineActivation):
         self.slices = 1 + math.ceil(4 * REACH / size)
         self.margin = (self.slices - 1) * size // 2
         # Double-rate samples -6 to 2 size + 5 of a frame; then nothing, up to what matrix products like to read.
-        self.inner = _aligned(2 * size + 4 * REACH)
+        self.inner = -(-(2 * size + 4 * REACH) // ALIGNED) * ALIGNED
         up = self.up_taps.new_zeros(self.slices * size, self.inner)
         for column in range(2 * size + 4 * REACH):
             base, odd = divmod(column - 2 * REACH, 2)
             for offset, tap in enumerate(self.up_pair[odd]):
                 up[base + offset - REACH + self.margin, column] += tap
+        down = self.down_taps.new_zeros(self.inner, size)
+        for column in range(size):
+            down[2 * column + 1 : 2 * column + 1 + TAPS, column] = self.down_taps
         self.register_buffer("up", up)
-        self.register_buffer("down", self.downwards(size, self.inner))
+        self.register_buffer("down", down)
         self.register_buffer("alpha", self.alpha_values.view(1, -1, 1))
         self.register_buffer("gain", self.gain_values.view(1, -1, 1))
         self.register_buffer("first", self.up_pair[:1].T.contiguous())
         self.register_buffer("last", self.up_pair[1:].T.contiguous())
-
-    def downwards(self, samples: int, inner: int) -> Tensor:
-        """From double-rate samples -6 to 2 ``samples`` + 5 to the output; what ``inner`` has beyond is unused."""
-        down = self.down_taps.new_zeros(inner, samples)
-        for column in range(samples):
-            down[2 * column + 1 : 2 * column + 1 + TAPS, column] = self.down_taps
-        return down
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(batch, channels, samples)`` to the same shape."""
@@ -262,7 +258,9 @@ class Ends(Frames):
     def __init__(self, original: AliasFreeActivation, rate: int, size: int) -> None:
         super().__init__(original, rate, size)
         size = self.size
-        self.side = side = _side(size)
+        # As many samples to either side as a frame needs, up to rows that matrix products like to read.
+        fitting = (side for side in range(2 * REACH, 2 * REACH + ALIGNED) if (size + 2 * side) % ALIGNED == 0)
+        self.side = side = next(fitting, 2 * REACH)
         self.ends = ends = math.ceil(side / size)  # frames at either end that see an edge
         # The frames that they lie in, counted from this one, and from where to where.
         spans = [
@@ -296,84 +294,12 @@ class Ends(Frames):
         return self.activate(torch.cat([ends[..., :length], inner, ends[..., length:]], dim=-1)).reshape(x.shape)
 
 
-class Inset(Frames):
-    """:class:`Frames` that begin as far inside the signal as a frame sees, so that none of them sees an edge.
-
-    What is left over at both ends has matrices of its own, as in :class:`Ends`, but meets the rest at the output only,
-    where less is to be joined. Inputs too short for a frame are computed as in :class:`Frames`.
-
-    Args:
-        original: The activation.
-        rate: As in :class:`Frames`.
-        size: As in :class:`Frames`.
-    """
-
-    between: Tensor
-    edges: Tensor
-    edges_down: Tensor
-    # Whether the output is (batch, channels, samples, 1): it can then be joined in its reader's memory layout.
-    wide = False
-
-    def __init__(self, original: AliasFreeActivation, rate: int, size: int) -> None:
-        super().__init__(original, rate, size)
-        size = self.size
-        self.side = side = _side(size)
-        self.slices = math.ceil((size + 2 * side) / size)
-        self.rest = (self.slices - 1) * size - side  # samples behind the last frame
-        # What is linear is known by what it makes of unit impulses: double-rate samples -6 to 2 length + 5 of each.
-        beyond, start = 2 * REACH, (self.slices + 2) * size
-        impulses = torch.eye(2 * start + size, dtype=self.up.dtype, device=self.up.device)
-        made = self.double_rate(impulses.unsqueeze(0)).squeeze(0)[..., : 2 * size + 2 * beyond]
-        inside = made[..., beyond:-beyond].flatten(1)
-        signal = torch.cat([made[:, 0, :beyond], inside, made[:, -1, -beyond:]], dim=1)
-        between = signal[start - side : start + size + side, 2 * start : 2 * (start + size + beyond)]
-        self.register_buffer("between", F.pad(between, (0, self.inner - between.shape[1])))
-        # Samples that the outputs at either end need.
-        self.left, self.right = (_aligned(samples + beyond) for samples in (side, self.rest))
-        first = signal[: self.left, : 2 * (side + beyond)]
-        last = signal[-self.right :, -2 * (self.rest + beyond) :]
-        spare = -(first.shape[1] + last.shape[1]) % ALIGNED
-        self.register_buffer("edges", F.pad(torch.block_diag(first, last), (0, spare)))
-        firsts, lasts = self.downwards(side, first.shape[1]), self.downwards(self.rest, last.shape[1])
-        self.register_buffer("edges_down", F.pad(torch.block_diag(firsts, lasts), (0, 0, 0, spare)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(batch, channels, samples)`` to the same shape, or with one dimension more where it is wide."""
-        batch, channels, samples = x.shape
-        size = self.size
-        if samples < self.slices * size:
-            short = super().forward(x)
-            return short.unsqueeze(-1) if self.wide else short
-        frames = x.reshape(batch, channels, -1, size)
-        count, reads = samples // size - self.slices + 1, size + 2 * self.side
-        window = [frames[:, :, i : i + count, : min(size, reads - i * size)] for i in range(self.slices)]
-        inner = (torch.cat(window, dim=-1) @ self.between).reshape(batch, channels, -1)
-        inner = self.activate(inner).reshape(batch, channels, -1)
-        # Both ends in one product.
-        ends = torch.cat([x[..., : self.left], x[..., samples - self.right :]], dim=-1) @ self.edges
-        ends = snake(ends, self.alpha, self.gain) @ self.edges_down
-        parts = (ends[..., : self.side], inner, ends[..., self.side :])
-        if self.wide:
-            return torch.cat([part.unsqueeze(-1) for part in parts], dim=2)
-        return torch.cat(parts, dim=-1)
-
-
-def _aligned(count: int) -> int:
-    return -(-count // ALIGNED) * ALIGNED
-
-
-def _side(size: int) -> int:
-    """As many samples to either side as a frame needs, up to rows that matrix products like to read."""
-    fitting = (side for side in range(2 * REACH, 2 * REACH + ALIGNED) if (size + 2 * side) % ALIGNED == 0)
-    return next(fitting, 2 * REACH)
-
-
 Form = Callable[[AliasFreeActivation, int], nn.Module]
 
 
-def _unless_small(kind: type[Frames], size: int) -> Form:
+def _ends(size: int) -> Form:
     def form(original: AliasFreeActivation, rate: int) -> nn.Module:
-        return kind(original, rate, size) if math.gcd(rate, size) >= LEAST else Frames(original, rate, SHORT_SIZE)
+        return Ends(original, rate, size) if math.gcd(rate, size) >= LEAST else Frames(original, rate, SHORT_SIZE)
 
     return form
 
@@ -390,10 +316,9 @@ FORMS: dict[str, Form] = {
     "shifted": lambda original, _: Shifted(original),
     "frames-16": lambda original, rate: Frames(original, rate, size=16),
     "frames-32": lambda original, rate: Frames(original, rate, size=32),
-    "ends-16": _unless_small(Ends, 16),
-    "ends-32": _unless_small(Ends, 32),
-    "ends-64": _unless_small(Ends, 64),
-    "inset-64": _unless_small(Inset, 64),
+    "ends-16": _ends(16),
+    "ends-32": _ends(32),
+    "ends-64": _ends(64),
 }
 # Matrix products only, nothing strided, depthwise or padded; benchmarks/README.md says what is measured of it.
 DEFAULT_FORM = "ends-64"
@@ -405,7 +330,7 @@ def fewest_frames(form: str) -> int:
 
     Both ends and two frames between them, because ``torch.export`` takes a size that may be one for a case of its own.
     """
-    return FEWEST if form.startswith(("ends", "inset")) else 1
+    return FEWEST if form.startswith("ends") else 1
 
 
 def known_form(name: str) -> str:
