@@ -4,6 +4,7 @@ The graph carries the data types, and strongly typed networks take them as they 
 gets a float32 graph and a flag that permits float16, because it refuses graphs with float16 weights.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from bench.trt.options import Options
 from bench.vocoders.mixed import layer_pattern, no_such_layer
 
 MEL, AUDIO = "mel", "audio"
+# What the option float32 calls the sums of a stage's blocks.
+TRUNK = "trunk"
 
 
 def build_engine(
@@ -115,26 +118,41 @@ def _set_types(library: Library, config: Any, network: Any, precision: Precision
 def _keep_float32(trt: Any, config: Any, network: Any, pattern: str, *, asked: bool) -> None:
     """Holds layers to float32 where the graph cannot say so.
 
-    Those that were asked for as they are, and the builder fails where it could not obey; of others the sums of products
-    only, where it can.
+    Those that were asked for as they are, and the builder fails where it could not obey; of others the sums only, of
+    products and of what blocks add to the trunk, where it can.
     """
     wanted, kinds = layer_pattern(pattern), trt.LayerType
-    arithmetic = [kinds.CONVOLUTION, kinds.DECONVOLUTION, kinds.MATRIX_MULTIPLY]
-    arithmetic += [kinds.ELEMENTWISE, kinds.UNARY] if asked else []
-    kept = [
-        layer
-        for layer in map(network.get_layer, range(network.num_layers))
-        # An exported layer is called /resblocks.0/convs1.0/Conv, its module resblocks.0.convs1.0.
-        if layer.type in arithmetic
-        and layer.get_output(0).dtype in (trt.float32, trt.float16)  # not a shape's arithmetic
-        and wanted.match(layer.name.strip("/").rpartition("/")[0].replace("/", "."))
-    ]
+    arithmetic = [kinds.CONVOLUTION, kinds.DECONVOLUTION, kinds.MATRIX_MULTIPLY, kinds.ELEMENTWISE]
+    arithmetic += [kinds.UNARY] if asked else []
+    kept = 0
+    for layer in map(network.get_layer, range(network.num_layers)):
+        if layer.type not in arithmetic or layer.get_output(0).dtype not in (trt.float32, trt.float16):
+            continue  # also a shape's arithmetic
+        name = module_name(layer.name)
+        if wanted.match(name) is None or (layer.type == kinds.ELEMENTWISE and not asked and not _adds(name)):
+            continue
+        layer.precision = trt.float32
+        if _adds(name) and not layer.get_output(0).is_network_output:
+            layer.set_output_type(0, trt.float32)
+        kept += 1
     if not kept:
         raise no_such_layer(pattern)
-    for layer in kept:
-        layer.precision = trt.float32
     flags = trt.BuilderFlag
     config.set_flag(flags.OBEY_PRECISION_CONSTRAINTS if asked else flags.PREFER_PRECISION_CONSTRAINTS)
+
+
+def module_name(layer: str) -> str:
+    """The module that an exported layer comes from; ``trunk`` for what the generator itself computes.
+
+    >>> module_name("/resblocks.0/convs1.0/Conv"), module_name("/resblocks.0/Add"), module_name("/Div")
+    ('resblocks.0.convs1.0', 'resblocks.0', 'trunk')
+    """
+    return layer.strip("/").rpartition("/")[0].replace("/", ".") or TRUNK
+
+
+def _adds(module: str) -> bool:
+    """Whether what the module itself computes is added to the trunk."""
+    return module == TRUNK or re.fullmatch(r"resblocks\.\d+", module) is not None
 
 
 def _set_options(library: Library, config: Any, options: Options) -> None:
