@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.errors import UnsupportedError
 from bench.mels import default_speech, log_mel
 from bench.vocoders import Vocoder
-from bench.vocoders.mixed import lower, round_kept
+from bench.vocoders.mixed import lower, round_kept, set_apart
 from bench.vocoders.planes import in_planes
 from bench.vocoders.polyphase import DEFAULT_FORM, fewest_frames, polyphase, share_constants
 from bench.vocoders.quantised import quantise
@@ -62,7 +62,7 @@ def equal_form(
         form = shorten_sums(form, terms, float32)
     if mel.dtype is torch.float32:
         # Layers keep their names, by which a builder can hold them.
-        return round_kept(form, float32).to(mel.device)
+        return set_apart(round_kept(form, float32), float32).to(mel.device)
     return lower(form, mel.dtype, float32).to(mel.device)
 
 

@@ -4,7 +4,6 @@ The graph carries the data types, and strongly typed networks take them as they 
 gets a float32 graph and a flag that permits float16, because it refuses graphs with float16 weights.
 """
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,21 +117,21 @@ def _set_types(library: Library, config: Any, network: Any, precision: Precision
 def _keep_float32(trt: Any, config: Any, network: Any, pattern: str, *, asked: bool) -> None:
     """Holds layers to float32 where the graph cannot say so.
 
-    Those that were asked for as they are, and the builder fails where it could not obey; of others the sums only, of
-    products and of what blocks add to the trunk, where it can.
+    The builder fails where it could not obey, if they were asked for; else it does so where it can.
     """
     wanted, kinds = layer_pattern(pattern), trt.LayerType
-    arithmetic = [kinds.CONVOLUTION, kinds.DECONVOLUTION, kinds.MATRIX_MULTIPLY, kinds.ELEMENTWISE]
-    arithmetic += [kinds.UNARY] if asked else []
+    sums = [kinds.CONVOLUTION, kinds.DECONVOLUTION, kinds.MATRIX_MULTIPLY]
+    others = [kinds.ELEMENTWISE, kinds.UNARY]
     kept = 0
     for layer in map(network.get_layer, range(network.num_layers)):
-        if layer.type not in arithmetic or layer.get_output(0).dtype not in (trt.float32, trt.float16):
+        made = layer.get_output(0)
+        if layer.type not in sums + others or made.dtype not in (trt.float32, trt.float16):
             continue  # also a shape's arithmetic
-        name = module_name(layer.name)
-        if wanted.match(name) is None or (layer.type == kinds.ELEMENTWISE and not asked and not _adds(name)):
+        if wanted.match(module_name(layer.name)) is None:
             continue
         layer.precision = trt.float32
-        if _adds(name) and not layer.get_output(0).is_network_output:
+        if layer.type in others and not made.is_network_output:
+            # Else it computes in float32, and may write float16.
             layer.set_output_type(0, trt.float32)
         kept += 1
     if not kept:
@@ -148,11 +147,6 @@ def module_name(layer: str) -> str:
     ('resblocks.0.convs1.0', 'resblocks.0', 'trunk')
     """
     return layer.strip("/").rpartition("/")[0].replace("/", ".") or TRUNK
-
-
-def _adds(module: str) -> bool:
-    """Whether what the module itself computes is added to the trunk."""
-    return module == TRUNK or re.fullmatch(r"resblocks\.\d+", module) is not None
 
 
 def _set_options(library: Library, config: Any, options: Options) -> None:

@@ -43,9 +43,12 @@ _SOURCES = (
 )
 
 # Chosen by simulation, benchmarks/float16_sums.py.
-DEFAULT_TERMS = {"v3": 0, "v4": 384}
+DEFAULT_TERMS = {"v3": 0, "v4": 0}
 # Kept by TensorRT 8.6 if it can, docs/tensorrt.md. Of v3 the trunk, and convolutions but for the two last stages.
-DEFAULT_FLOAT32 = {"v3": r"conv_pre|ups|conv_post|trunk|resblocks\.\d+$|resblocks\.(\d|1[01])\.convs", "v4": ""}
+DEFAULT_FLOAT32 = {
+    "v3": r"conv_pre|ups|conv_post|trunk|resblocks\.\d+$|resblocks\.(\d|1[01])\.convs",
+    "v4": r"conv_pre|ups\.[01]",
+}
 
 _ACCUMULATOR = re.compile(r"_f16f16_f16f(16|32)_")
 

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from bench.errors import InputError
 from bench.vocoders.polyphase import EngineActivation
 
+# Channels from which a convolution takes longer than moving its signals does.
+WIDE = 192
+
 
 class Float32(nn.Module):
     """A layer computed in float32 between layers of another data type.
@@ -98,6 +101,46 @@ def round_kept(vocoder: nn.Module, float32: str) -> nn.Module:
         for factor in factors:
             if factor.is_floating_point():
                 factor.data = round_to_tf32(factor.data)
+    return vocoder
+
+
+class Apart(nn.Module):
+    """A convolution that a builder does not fuse with the addition after it; equal to the last bit.
+
+    TensorRT 8.6 has no TF32 kernel for Hopper that adds a residual, and falls back on one for Ampere that takes two to
+    three times as long, where a separate addition costs less than it gains.
+
+    Args:
+        conv: The convolution.
+    """
+
+    def __init__(self, conv: nn.Conv1d) -> None:
+        super().__init__()
+        self.conv = copy.deepcopy(conv)
+        with torch.no_grad():
+            for value in self.conv.parameters():
+                value.neg_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the convolution."""
+        return -self.conv(x)
+
+
+def set_apart(vocoder: nn.Module, float32: str) -> nn.Module:
+    """Puts :class:`Apart` around wide convolutions that are kept in float32 and added to the trunk, in place.
+
+    Args:
+        vocoder: In float32, in the form for engines.
+        float32: As for :func:`lower`.
+
+    Raises:
+        InputError: as for :func:`lower`.
+    """
+    for name, layer in _kept(vocoder, float32).items():
+        added = re.fullmatch(r"resblocks\.\d+\.convs2?\.\d+", name)
+        if added and isinstance(layer, nn.Conv1d) and layer.in_channels >= WIDE:
+            parent, _, child = name.rpartition(".")
+            setattr(vocoder.get_submodule(parent), child, Apart(layer))
     return vocoder
 
 
