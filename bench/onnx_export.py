@@ -19,7 +19,6 @@ from bench.vocoders.mixed import lower, round_kept, set_apart
 from bench.vocoders.planes import in_planes
 from bench.vocoders.polyphase import DEFAULT_FORM, fewest_frames, polyphase, share_constants
 from bench.vocoders.quantised import quantise
-from bench.vocoders.short_sums import shorten_sums
 
 LEGACY_OPSET = 17
 OPSET = 20
@@ -38,9 +37,7 @@ def opset_for(strongly_typed: bool, dtype: torch.dtype) -> int:
     return BFLOAT16_OPSET if dtype is torch.bfloat16 else OPSET
 
 
-def engine_form(
-    vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM, *, terms: int = 0
-) -> nn.Module:
+def engine_form(vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM) -> nn.Module:
     """The copy of a vocoder that engines are built from: equal, with activations that they run fast.
 
     Args:
@@ -48,18 +45,13 @@ def engine_form(
         mel: Its device and data type are the copy's.
         float32: Layers to keep in float32; see :func:`bench.vocoders.mixed.lower`.
         activation: The alias-free activation's form; see :data:`bench.vocoders.polyphase.FORMS`.
-        terms: As for :func:`bench.vocoders.short_sums.shorten_sums`; 0 leaves the sums as they are.
     """
-    return share_constants(in_planes(equal_form(vocoder, mel, float32, activation, terms=terms)))
+    return share_constants(in_planes(equal_form(vocoder, mel, float32, activation)))
 
 
-def equal_form(
-    vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM, *, terms: int = 0
-) -> nn.Module:
+def equal_form(vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM) -> nn.Module:
     """As :func:`engine_form`, with the same arithmetic in one-dimensional layers."""
     form = polyphase(vocoder, activation)
-    if terms:
-        form = shorten_sums(form, terms, float32)
     if mel.dtype is torch.float32:
         # Layers keep their names, by which a builder can hold them.
         return set_apart(round_kept(form, float32), float32).to(mel.device)
@@ -76,7 +68,6 @@ def export_onnx(
     float32: str = "",
     activation: str = DEFAULT_FORM,
     quantised: str = "",
-    terms: int = 0,
 ) -> None:
     """Writes ``vocoder`` as ONNX with input ``mel`` and output ``audio``, in the form for engines.
 
@@ -89,7 +80,6 @@ def export_onnx(
             the activation's form needs) stay open.
         float32: Layers to keep in float32; see :func:`bench.vocoders.mixed.lower`.
         activation: The alias-free activation's form; see :data:`bench.vocoders.polyphase.FORMS`.
-        terms: As for :func:`engine_form`; not for a quantised graph.
         quantised: ``"int8"`` or ``"fp8"`` for convolutions of eight bits, with scales from the project's own clip.
 
     Raises:
@@ -103,7 +93,7 @@ def export_onnx(
     if quantised:
         model = _quantised_form(vocoder, mel, quantised, activation)
     else:
-        model = engine_form(vocoder, mel, float32, activation, terms=terms)
+        model = engine_form(vocoder, mel, float32, activation)
     options: dict[str, Any] = {"dynamo": False}
     if newer:
         options = {"dynamo": True, "external_data": False, "verbose": False}

@@ -1,17 +1,18 @@
-"""What adding in float16 costs, which layers it comes from, and what shorter sums gain.
+"""What adding in float16 costs, which layers it comes from, and what float32 gains where it counts.
 
-    python benchmarks/float16_sums.py [--version v3] [--frames 24] [--sound speech] [--terms 192 --terms 384 ...]
+    python benchmarks/float16_sums.py [--version v3] [--frames 24] [--sound speech]
 
 TensorRT 8.6 takes kernels whose sums are float16 and cannot be told to take others. This simulates them on any
 machine: a tensor core adds sixteen products, and the sum so far is rounded to float16. All else is float16 as PyTorch
-computes it. First the vocoder as it is, with some convolutions adding in float32; then with sums in parts
-(``bench/vocoders/short_sums.py``); then with parts and some convolutions kept in float32, whose kernels are TF32's
-and cut the weights off, which are rounded before or not; at last with the matrix products of v3's activations
-adding in float16 too, which would show in steady sounds if frames were longer than a mel frame:
-``--only products --sound silence --frames 468``. Give ``--weights`` for weights of your own.
+computes it. First the vocoder as it is, with some convolutions adding in float32; then with some kept in float32,
+whose kernels are TF32's and cut the weights off, which are rounded before or not; at last, of v3, what engines are
+built as: its trunk in float32, too, and the matrix products of its activations adding in float16, which would show in
+steady sounds if frames were longer than a mel frame: ``--only products --sound silence --frames 468``. Give
+``--weights`` for weights of your own.
 """
 
 import argparse
+import copy
 import re
 import sys
 from collections.abc import Callable
@@ -34,9 +35,10 @@ from bench.inputs import speech_inputs
 from bench.onnx_export import equal_form
 from bench.quality.fidelity import compare_items, worst
 from bench.quality.verdict import judge
-from bench.trt.native import DEFAULT_TERMS
+from bench.trt.native import DEFAULT_FLOAT32
 from bench.vocoders import SPECS, Vocoder, load_vocoder
 from bench.vocoders.alias_free import AliasFreeActivation
+from bench.vocoders.bigvgan import AmpBlock, BigVgan
 from bench.vocoders.mixed import Float32, round_to_tf32
 from bench.vocoders.polyphase import DEFAULT_FORM, FORMS, Ends, EngineActivation
 
@@ -45,7 +47,6 @@ DEPTH = 16
 # After how many products what the matrix products of TensorRT 8.6 round repeats, by the log-spectral distances of
 # engines on an H100, docs/tensorrt.md.
 PERIOD = 32
-TERMS = (96, 192, 384, 768)
 # As the networks name their layers; a stage has three residual blocks.
 GROUPS = {
     "all": ".*",
@@ -54,16 +55,24 @@ GROUPS = {
     **{f"blocks of stage {i}": rf"resblocks\.({3 * i}|{3 * i + 1}|{3 * i + 2})\." for i in range(3)},
     "conv_pre and ups": "conv_pre|ups",
 }
-KEPT = ("ups", "conv_pre|ups", "conv_pre|ups|conv_post")
-# Activations whose products add in float16, whether their frames hold four mel frames, and the convolutions that add in
-# float16; v4 has no such activations.
-PRODUCTS = {
-    "float32": ("$", False, "(?!ups)"),
-    "float16": ("", False, "(?!ups)"),
-    "float16, convolutions in float32": ("", False, "$"),
-    "float16, long frames": ("", True, "(?!ups)"),
-    "the same but for stage 0": (r"(?!resblocks\.[012]\.)", True, "(?!ups)"),
+# What is kept in TF32, by what to call it.
+STAGES = r"conv_pre|ups|conv_post|resblocks\.(%s)\.convs"
+KEPT = {
+    "v3": {
+        "ups": "ups",
+        "all but blocks": "conv_pre|ups|conv_post",
+        "all but blocks from stage 3": STAGES % r"\d",
+        "all but blocks from stage 4": DEFAULT_FLOAT32["v3"],
+    },
+    "v4": {
+        "conv_pre": "conv_pre",
+        "conv_pre, ups.0": r"conv_pre|ups\.0",
+        "conv_pre, ups.0, ups.1": DEFAULT_FLOAT32["v4"],
+        "conv_pre, ups": "conv_pre|ups",
+    },
 }
+# The activations whose products add in float16, and whether their frames hold four mel frames.
+PRODUCTS = {"float32": ("$", False), "float16": ("", False), "float16, long frames": ("", True)}
 PARTS = ("sums", "products")
 SOUNDS = ("speech", "other speech", "higher voice", "loud", "quiet", "pause", "silence")
 Convolution = nn.Conv1d | nn.ConvTranspose1d
@@ -137,11 +146,45 @@ def with_long_frames(form: nn.Module, vocoder: nn.Module) -> nn.Module:
     return form
 
 
-def kept_in_tf32(
-    vocoder: nn.Module, mel: Tensor, pattern: str, terms: int, change: Callable[[Tensor], Tensor]
-) -> nn.Module:
+class Float32Trunk(nn.Module):
+    """BigVGAN in float16 that adds what its blocks compute in float32.
+
+    Args:
+        form: The form for engines.
+    """
+
+    def __init__(self, form: BigVgan) -> None:
+        super().__init__()
+        self.form = form
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """As the form."""
+        kernels = len(self.form.config.resblock_kernel_sizes)
+        x = in_float32(self.form.conv_pre, mel)
+        for stage, up in enumerate(self.form.ups):
+            x = in_float32(up[0], x)  # type: ignore[index] # a list of one
+            blocks = self.form.resblocks[stage * kernels : (stage + 1) * kernels]
+            x = torch.stack([self.block(block, x) for block in blocks]).sum(0) / kernels
+        return torch.clamp(self.form.conv_post(self.form.activation_post(x.half())), min=-1.0, max=1.0)
+
+    def block(self, block: AmpBlock, x: Tensor) -> Tensor:
+        """What one residual block makes of the trunk, both float32."""
+        for conv1, conv2, act1, act2 in zip(
+            block.convs1, block.convs2, block.activations[::2], block.activations[1::2], strict=True
+        ):
+            x = x + in_float32(conv2, act2(conv1(act1(x.half()))))
+        return x
+
+
+def in_float32(conv: nn.Module, x: Tensor) -> Tensor:
+    """What a convolution makes of a signal, not rounded to float16 if it is kept in float32."""
+    y: Tensor = conv.layer(x.float()) if isinstance(conv, Float32) else conv(x.half())
+    return y.float()
+
+
+def kept_in_tf32(vocoder: nn.Module, mel: Tensor, pattern: str, change: Callable[[Tensor], Tensor]) -> nn.Module:
     """The form for engines in float16, with some convolutions in float32 whose weights are changed to TF32's."""
-    form = equal_form(vocoder, mel.half(), pattern, terms=terms)
+    form = equal_form(vocoder, mel.half(), pattern)
     for module in form.modules():
         if isinstance(module, Float32):
             module.layer.weight.data = change(module.layer.weight.data)
@@ -192,33 +235,35 @@ class Simulation:
         figures = f"{layers:>7}{fidelity.snr_db or 0:>8.1f}{fidelity.lsd_db or 0:>8.2f}  {verdict.tier}"
         print(f"{title:<40}{figures}{f' ({verdict.decided_by})' if verdict.decided_by else ''}", flush=True)
 
-    def form(self, terms: int = 0) -> nn.Module:
-        """The form for engines in float16."""
-        return equal_form(self.vocoder, self.mel.half(), terms=terms)
-
-    def show_sums(self, terms: int, others: tuple[int, ...]) -> None:
-        """What the convolutions' sums cost, which layers it comes from, and what gains it back."""
-        self.show("none", lambda _: True, self.form())
+    def show_sums(self) -> None:
+        """What the convolutions' sums cost, which layers it comes from, and what TF32 gains back."""
+        form = equal_form(self.vocoder, self.mel.half())
+        self.show("none", lambda _: True, copy.deepcopy(form))
         for title, pattern in GROUPS.items():
-            self.show(title, lambda name, pattern=pattern: not re.match(pattern, name), self.form())
-        print("\nnone, but sums of the trunk have at most")
-        for most in others:
-            self.show(f"{most} terms", lambda _: True, self.form(most))
-        print(f"\n{terms} terms, but in TF32 with weights that are")
-        for pattern in KEPT:
+            self.show(title, lambda name, pattern=pattern: not re.match(pattern, name), copy.deepcopy(form))
+        print("\nin TF32 with weights that are")
+        for title, pattern in KEPT[self.version].items():
             for how, change in {"rounded": round_to_tf32, "cut off": cut_to_tf32}.items():
-                form = kept_in_tf32(self.vocoder, self.mel, pattern, terms, change)
-                self.show(f"{pattern}, {how}", lambda name, pattern=pattern: not re.match(pattern, name), form)
+                form = kept_in_tf32(self.vocoder, self.mel, pattern, change)
+                self.show(f"{title}, {how}", lambda name, pattern=pattern: not re.match(pattern, name), form)
 
-    def show_products(self, terms: int) -> None:
-        """What the products of v3's activations cost, in engines as they are built and as they were."""
-        print(f"\n{terms} terms, ups in TF32, rounded, and activations whose products add in")
-        for title, (pattern, long, convolutions) in PRODUCTS.items():
-            form = kept_in_tf32(self.vocoder, self.mel, "ups", terms, round_to_tf32)
+    def show_products(self) -> None:
+        """What the products of v3's activations cost, in engines as they are built and with longer frames."""
+        kept = DEFAULT_FLOAT32["v3"]
+        print("\nas built by default, and activations whose products add in")
+        for title, (pattern, long) in PRODUCTS.items():
+            form = kept_in_tf32(self.vocoder, self.mel, kept, round_to_tf32)
             if long:
                 form = with_long_frames(form, self.vocoder)
             with_float16_products(form, lambda name, pattern=pattern: re.match(pattern, name) is not None)
-            self.show(title, lambda name, convolutions=convolutions: re.match(convolutions, name) is not None, form)
+            with_float16_sums(form, lambda name: not re.match(kept, name))
+            if isinstance(form, BigVgan):
+                self.show(title, lambda _: False, Float32Trunk(form))
+
+    @property
+    def version(self) -> str:
+        """``v3`` or ``v4``."""
+        return "v3" if isinstance(self.vocoder, BigVgan) else "v4"
 
 
 def main() -> int:
@@ -226,7 +271,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", choices=list(SPECS), default="v3")
     parser.add_argument("--frames", type=count, default=24)
-    parser.add_argument("--terms", type=count, action="append", help=f"default: {', '.join(map(str, TERMS))}")
     parser.add_argument("--sound", choices=SOUNDS, default="speech")
     parser.add_argument("--only", choices=PARTS, help="convolutions' sums, or the products of v3's activations")
     parser.add_argument("--weights")
@@ -243,11 +287,10 @@ def main() -> int:
     simulation = Simulation(vocoder, speech_inputs(None, spec, 1, arguments.frames)[arguments.sound])
     print(f"{arguments.version} fp16, {arguments.frames} frames of {arguments.sound}, simulated")
     print(f"\n{'convolutions that add in float32':<40}{'layers':>7}{'SNR dB':>8}{'LSD dB':>8}  verdict")
-    terms = DEFAULT_TERMS[arguments.version]
     if arguments.only != "products":
-        simulation.show_sums(terms, tuple(arguments.terms or TERMS))
-    if arguments.only != "sums":
-        simulation.show_products(terms)
+        simulation.show_sums()
+    if arguments.only != "sums" and arguments.version == "v3":
+        simulation.show_products()
     return 0
 
 

@@ -6,7 +6,8 @@ import torch
 
 from bench.errors import InputError
 from bench.onnx_export import engine_form
-from bench.vocoders.mixed import Float32, layers, lower, round_kept, round_to_tf32
+from bench.vocoders import mixed
+from bench.vocoders.mixed import Apart, Float32, layers, lower, round_kept, round_to_tf32, set_apart
 from bench.vocoders.polyphase import FORMS, polyphase
 from tests.conftest import small_v3
 
@@ -112,3 +113,20 @@ def test_only_the_float32_form_is_rounded() -> None:
     assert torch.equal(weak.conv_pre.weight, round_to_tf32(model.conv_pre.weight.detach()))
     assert not torch.equal(weak.conv_pre.weight, model.conv_pre.weight)
     assert torch.equal(engine_form(model, torch.zeros(1, 100, 16)).conv_pre.weight, model.conv_pre.weight)
+
+
+def test_what_stands_apart_is_equal_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signs cost nothing; the original keeps its weights, and what is not kept, added or wide is as before."""
+    monkeypatch.setattr(mixed, "WIDE", 16)
+    model = small_v3()
+    mel = torch.randn(2, 100, 20) - 6
+    plain = polyphase(model)
+    form = set_apart(polyphase(model), r"conv_pre|ups|resblocks\.\d+\.convs")
+    assert torch.equal(form(mel), plain(mel))
+    apart = [name for name, module in form.named_modules() if isinstance(module, Apart)]
+    wide = [block for block in range(18) if model.resblocks[block].convs2[0].in_channels >= 16]
+    assert 0 < len(wide) < 18
+    assert apart == [f"resblocks.{block}.convs2.{step}" for block in wide for step in range(3)]
+    assert torch.equal(form.get_submodule(apart[0]).conv.weight, -model.get_submodule(apart[0]).weight)
+    few = set_apart(polyphase(model), r"conv_pre|resblocks\.0\.convs2\.1$")
+    assert [name for name, module in few.named_modules() if isinstance(module, Apart)] == ["resblocks.0.convs2.1"]

@@ -33,7 +33,7 @@ from bench.precision import PRECISIONS
 from bench.trt import native
 from bench.trt.engine import Engine
 from bench.trt.library import import_library
-from bench.trt.native import DEFAULT_FLOAT32, DEFAULT_TERMS, accumulators, convolution_types
+from bench.trt.native import DEFAULT_FLOAT32, accumulators, convolution_types
 from bench.trt.options import parse_options
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 from bench.vocoders.polyphase import DEFAULT_FORM, SHORT_FORM
@@ -629,7 +629,6 @@ def test_options_reach_the_builder(install: Callable[[str], TensorRtStandIn]) ->
     [
         ({"level": "6"}, "option level is a whole number from 0 to 5, not '6'"),
         ({"level": "fast"}, "option level is a whole number"),
-        ({"terms": "few"}, "option terms is a whole number from 0 to 1048576, not 'few'"),
         ({"workspace_mib": "-1"}, "option workspace_mib is a whole number"),
         ({"activation": "ends-16", "shapes": "1x5_1x99_1x99"}, "ends-16 takes 6 frames or more, not 5"),
         ({"activation": "ends-16"}, f"ends-16 takes 6 frames or more, not {FRAMES}"),
@@ -670,9 +669,6 @@ def test_what_tensorrt_cannot_do_is_unsupported(install: Callable[[str], TensorR
         install("8.6.1").prepare("fp8")
     with pytest.raises(UnsupportedError, match="option float32 is for fp16 and bf16"):
         install("10.15.1").prepare("int8", float32="conv_post")
-    for precision in ("fp32", "bf16", "int8"):
-        with pytest.raises(UnsupportedError, match="option terms is for fp16"):
-            install("10.15.1").prepare(precision, terms="64")
     trt = install("10.15.1")
     trt.parsed = False
     with pytest.raises(UnsupportedError, match="cannot read the graph: In node 3"):
@@ -951,6 +947,14 @@ def test_an_engine_that_tensorrt_refuses_is_built_again(
     assert TensorRtOnnx().prepare(wanted).build.from_cache is False
 
 
+def graph_layer(trt: TensorRtStandIn, name: str, kind: str, dtype: str = "float32") -> SimpleNamespace:
+    """A layer of a parsed network, which remembers what it was told."""
+    made = SimpleNamespace(dtype=dtype, is_network_output=name.endswith("/Clip"))
+    told = SimpleNamespace(name=name, type=getattr(trt.LayerType, kind), get_output=lambda _: made, output_type=None)
+    told.set_output_type = lambda index, wanted: setattr(told, "output_type", (index, wanted))
+    return told
+
+
 def test_layers_kept_in_float32(install: Callable[[str], TensorRtStandIn]) -> None:
     """Strong typing takes them from the graph; 8.6, whose graph has one data type, holds layers by their names."""
     trt = install("10.15.1")
@@ -959,25 +963,21 @@ def test_layers_kept_in_float32(install: Callable[[str], TensorRtStandIn]) -> No
     assert trt.exported["float32"] == "conv_post"
     assert "OBEY_PRECISION_CONSTRAINTS" not in trt.config.flags
 
-    def node(name: str, kind: str, dtype: str = "float32") -> SimpleNamespace:
-        return SimpleNamespace(
-            name=name, type=getattr(trt.LayerType, kind), get_output=lambda _: SimpleNamespace(dtype=dtype)
-        )
-
     trt = install("8.6.1")
     trt.tensor_type = "HALF"
     trt.network = [
-        node("/conv_pre/Conv", "CONVOLUTION"),
-        node("/resblocks.1/convs1.0/Conv", "CONVOLUTION"),
-        node("/resblocks.1/activations.0/Sin", "UNARY", "float16"),
-        node("/resblocks.1/activations.0/Add", "ELEMENTWISE", "int32"),
-        node("/resblocks.1/activations.0/Reshape", "SHUFFLE"),
-        node("/resblocks.10/convs1.0/Conv", "CONVOLUTION"),
-        node("(Unnamed Layer* 3) [Shuffle]", "UNARY"),
+        graph_layer(trt, "/conv_pre/Conv", "CONVOLUTION"),
+        graph_layer(trt, "/resblocks.1/convs1.0/Conv", "CONVOLUTION"),
+        graph_layer(trt, "/resblocks.1/activations.0/Sin", "UNARY", "float16"),
+        graph_layer(trt, "/resblocks.1/activations.0/Add", "ELEMENTWISE", "int32"),
+        graph_layer(trt, "/resblocks.1/activations.0/Reshape", "SHUFFLE"),
+        graph_layer(trt, "/resblocks.10/convs1.0/Conv", "CONVOLUTION"),
+        graph_layer(trt, "(Unnamed Layer* 3) [Shuffle]", "UNARY"),
     ]
     trt.prepare("fp16", float32=r"conv_pre$|resblocks\.1\.")
     assert [hasattr(layer, "precision") for layer in trt.network] == [True, True, True, False, False, False, False]
     assert {trt.network[index].precision for index in range(3)} == {"float32"}
+    assert [layer.output_type for layer in trt.network[:3]] == [None, None, (0, "float32")]
     assert trt.config.flags == {"TF32", "FP16", "OBEY_PRECISION_CONSTRAINTS"}
     assert trt.exported["float32"] == r"conv_pre$|resblocks\.1\."
     with pytest.raises(InputError, match="no layer's name begins with 'Conv'"):
@@ -1058,76 +1058,43 @@ def test_what_v3_needs_in_float32_is_kept_there(
     plain = native.engine_key(library, asked, parse_options({"float32": "off"}, (1, FRAMES)))
     assert (native.engine_key(library, asked, parsed) == plain) == (not kept)
     v4 = replace(asked, case=replace(asked.case, version="v4"))
-    assert native.kept_layers(library, v4, parsed) == ("ups" if options.get("float32") == "ups" else "")
+    assert native.kept_layers(library, v4, parsed) == (DEFAULT_FLOAT32["v4"] if kept == DEFAULT_FLOAT32["v3"] else kept)
     assert trt.__version__ == version
 
 
-def test_float32_by_default_is_a_wish_about_sums(install: Callable[[str], TensorRtStandIn]) -> None:
-    """Nobody asked for it, so a builder that cannot obey builds all the same; nothing but products is held."""
+def test_float32_by_default_is_a_wish(install: Callable[[str], TensorRtStandIn]) -> None:
+    """Nobody asked for it, so a builder that cannot obey builds all the same.
+
+    Held are convolutions but for those of the last stages, and what is added along the trunk, which is stored in
+    float32, too; not activations, and not the audio, whose type is the engine's.
+    """
     trt = install("8.6.1")
     trt.tensor_type = "HALF"
     names = {
-        "/ups.0/ups.0.0/ConvTranspose": "DECONVOLUTION",
-        "/ups.1/ups.1.0/parts.1/ConvTranspose": "DECONVOLUTION",
-        "/ups.1/ups.1.0/Add": "ELEMENTWISE",
-        "/resblocks.2/convs1.0/Conv": "CONVOLUTION",
-        "/resblocks.3/activations.0/MatMul": "MATRIX_MULTIPLY",
+        "/ups.0/ups.0.0/ConvTranspose": ("DECONVOLUTION", True, False),
+        "/resblocks.11/convs1.0/Conv": ("CONVOLUTION", True, False),
+        "/resblocks.11/convs2.0/conv/Conv": ("CONVOLUTION", True, False),
+        "/resblocks.11/convs2.0/Neg": ("UNARY", True, True),
+        "/resblocks.11/Add": ("ELEMENTWISE", True, True),
+        "/resblocks.11/activations.0/MatMul": ("MATRIX_MULTIPLY", False, False),
+        "/resblocks.11/activations.0/Sin": ("UNARY", False, False),
+        "/resblocks.12/convs1.0/Conv": ("CONVOLUTION", False, False),
+        "/resblocks.12/Add": ("ELEMENTWISE", True, True),
+        "/Div": ("ELEMENTWISE", True, True),
+        "/Clip": ("ELEMENTWISE", True, False),
+        "/Shape": ("SHUFFLE", False, False),
     }
-    trt.network = [
-        SimpleNamespace(
-            name=name, type=getattr(trt.LayerType, kind), get_output=lambda _: SimpleNamespace(dtype="float32")
-        )
-        for name, kind in names.items()
-    ]
+    trt.network = [graph_layer(trt, name, kind) for name, (kind, _, _) in names.items()]
     asked = request("tensorrt-onnx", "fp16")
     built = TensorRtOnnx().prepare(replace(asked, case=replace(asked.case, version="v3"))).build
-    assert [hasattr(layer, "precision") for layer in trt.network] == [True, True, False, False, False]
+    assert {
+        layer.name: (layer.type, hasattr(layer, "precision"), layer.output_type is not None) for layer in trt.network
+    } == {name: (getattr(trt.LayerType, kind), held, stored) for name, (kind, held, stored) in names.items()}
     assert trt.config.flags == {"TF32", "FP16", "PREFER_PRECISION_CONSTRAINTS"}
     assert trt.exported["float32"] == built.details["float32"] == DEFAULT_FLOAT32["v3"]
     trt.plan = None
     with pytest.raises(UnsupportedError, match=r"for this graph\.$"):
         TensorRtOnnx().prepare(replace(asked, case=replace(asked.case, version="v3")))
-
-
-@pytest.mark.parametrize(
-    ("version", "precision", "options", "terms"),
-    [
-        ("8.6.1", "fp16", {}, DEFAULT_TERMS["v4"]),
-        ("8.6.1", "fp16", {"terms": "0"}, 0),
-        ("8.6.1", "fp16", {"terms": "64"}, 64),
-        ("8.6.1", "fp32", {}, 0),
-        ("8.6.1", "fp32", {"terms": "0"}, 0),
-        ("10.15.1", "fp16", {}, 0),
-        ("10.15.1", "fp16", {"terms": "64"}, 64),
-        ("10.15.1", "bf16", {}, 0),
-    ],
-)
-def test_sums_are_short_where_kernels_add_in_float16(
-    install: Callable[[str], TensorRtStandIn], version: str, precision: str, options: dict[str, str], terms: int
-) -> None:
-    """By default with 8.6 in float16, by option elsewhere, and told in the record only where it is so."""
-    trt = install(version)
-    trt.tensor_type = {"fp16": "HALF", "bf16": "BF16"}.get(precision, "FLOAT")
-    details = trt.prepare(precision, **options).build.details
-    assert trt.exported["terms"] == terms
-    assert details.get("terms", 0) == terms
-
-
-def test_engines_of_other_sums_are_others(install: Callable[[str], TensorRtStandIn]) -> None:
-    """The cache's key holds the number that the graph was made with, not what was asked for."""
-    trt = install("8.6.1")
-    library, _ = import_library()
-    assert library is not None
-
-    def key(precision: str = "fp16", **options: str) -> dict[str, str]:
-        wanted = request("tensorrt-onnx", precision, **options)
-        return native.engine_key(library, wanted, parse_options(options, (1, FRAMES)))
-
-    default = str(DEFAULT_TERMS["v4"])
-    assert trt.__version__ == "8.6.1"
-    found = [made["terms"] for made in (key(), key(terms="64"), key("fp32"), key("int8"))]
-    assert found == [default, "64", "0", "0"]
-    assert key(terms=default, activation=SHORT_FORM) == key()
 
 
 # --- where there is no GPU, or no TensorRT ----------------------------------------------------------------

@@ -135,7 +135,9 @@ def _keep_float32(trt: Any, config: Any, network: Any, pattern: str, *, asked: b
             layer.set_output_type(0, trt.float32)
         kept += 1
     if not kept:
-        raise no_such_layer(pattern)
+        if asked:
+            raise no_such_layer(pattern)
+        return
     flags = trt.BuilderFlag
     config.set_flag(flags.OBEY_PRECISION_CONSTRAINTS if asked else flags.PREFER_PRECISION_CONSTRAINTS)
 

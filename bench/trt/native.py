@@ -39,11 +39,8 @@ _SOURCES = (
     "vocoders/planes.py",
     "vocoders/polyphase.py",
     "vocoders/quantised.py",
-    "vocoders/short_sums.py",
 )
 
-# Chosen by simulation, benchmarks/float16_sums.py.
-DEFAULT_TERMS = {"v3": 0, "v4": 0}
 # Kept by TensorRT 8.6 if it can, docs/tensorrt.md. Of v3 the trunk, and convolutions but for the two last stages.
 DEFAULT_FLOAT32 = {
     "v3": r"conv_pre|ups|conv_post|trunk|resblocks\.\d+$|resblocks\.(\d|1[01])\.convs",
@@ -87,7 +84,6 @@ def prepare_native(library: Library, request: Request) -> Runner:
         "opset": opset_for(library.strongly_typed, precision.dtype),
         **({"activation": options.activation} if request.case.version == "v3" else {}),
         "shapes": str(options.shapes),
-        **({"terms": terms} if (terms := sum_terms(library, request, options)) else {}),
         **({"float32": kept} if (kept := kept_layers(library, request, options)) else {}),
         "context_bytes": loaded.context_bytes,
         "layers": len(layers),
@@ -123,8 +119,6 @@ def _check(library: Library, request: Request, options: Options) -> None:
         raise UnsupportedError(f"{library.name} {library.version} has no bfloat16 for every layer; TensorRT 10.0 has.")
     if options.float32 and (precision.dtype is torch.float32 or precision.quantised):
         raise UnsupportedError("option float32 is for fp16 and bf16.")
-    if options.terms and (precision.dtype is not torch.float16 or precision.quantised):
-        raise UnsupportedError("option terms is for fp16.")
     if precision.quantised == "float8" and not library.strongly_typed:
         raise UnsupportedError(f"{library.name} {library.version} has no fp8 in graphs; TensorRT 10.0 has.")
     if options.shapes.pick((case.batch, case.frames)) is None:
@@ -140,7 +134,7 @@ def engine_key(library: Library, request: Request, options: Options) -> dict[str
         f"option {name}": value
         for name, value in request.case.options
         # How it is run, not how it is built; or below, with what it comes to.
-        if name not in ("shapes", "cuda_graph", "timing_cache", "activation", "terms", "float32")
+        if name not in ("shapes", "cuda_graph", "timing_cache", "activation", "float32")
     }
     return {
         "version": request.case.version,
@@ -153,24 +147,10 @@ def engine_key(library: Library, request: Request, options: Options) -> dict[str
         **given,
         **_calibration(request.precision),
         "activation": options.activation,
-        "terms": str(sum_terms(library, request, options)),
         "float32": kept_layers(library, request, options),
         "float32 is asked for": str(bool(options.float32)),
         **timing_identity(library, request.device),
     }
-
-
-def sum_terms(library: Library, request: Request, options: Options) -> int:
-    """Most terms of a sum in the trunk; 0 for no limit.
-
-    Where typing is weak a builder takes kernels that add in float16, and cannot be told otherwise.
-    """
-    precision = request.precision
-    if precision.dtype is not torch.float16 or precision.quantised:
-        return 0
-    if options.terms is None:
-        return 0 if library.strongly_typed else DEFAULT_TERMS[request.case.version]
-    return options.terms
 
 
 def kept_layers(library: Library, request: Request, options: Options) -> str:
@@ -286,7 +266,6 @@ def _export(library: Library, request: Request, options: Options, kept: str, fil
             float32=kept,
             activation=options.activation,
             quantised=precision.name if precision.quantised else "",
-            terms=sum_terms(library, request, options),
         )
 
     # Weak typing takes a float32 graph; the engine's input and output are set apart.

@@ -8,7 +8,6 @@ from bench.vocoders.mixed import layer_pattern
 from bench.vocoders.polyphase import DEFAULT_FORM, SHORT_FORM, fewest_frames, known_form
 
 _MOST_MIB = 1 << 20
-_MOST_TERMS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,6 @@ class Options:
         cuda_graph: Whether inferences replay a CUDA graph.
         timing_cache: Whether builds start from the kernels' times that earlier builds found; None where the library
             keeps them safely, see :func:`bench.trt.build.keeps_timing`.
-        terms: Most terms of a float16 sum in the trunk, :func:`bench.vocoders.short_sums.shorten_sums`; 0 for no
-            limit, None where the library needs one, see :func:`bench.trt.native.sum_terms`.
         activation: Form of the alias-free activation, one of :data:`bench.vocoders.polyphase.FORMS`.
         float32: Regular expressions of module names that stay in float32 in a lower precision, joined by ``|``; empty
             for none, None where the library decides, see :func:`bench.trt.native.kept_layers`.
@@ -41,7 +38,6 @@ class Options:
     cuda_graph: bool = False
     timing_cache: bool | None = None
     float32: str | None = None
-    terms: int | None = None
     activation: str = DEFAULT_FORM
 
 
@@ -55,7 +51,6 @@ NAMES = (
     "cuda_graph",
     "timing_cache",
     "float32",
-    "terms",
     "activation",
 )
 
@@ -81,7 +76,6 @@ def parse_options(given: dict[str, str], case: Shape) -> Options:
         cuda_graph=switch_option("cuda_graph", given.get("cuda_graph", "off")),
         timing_cache=switch_option("timing_cache", given["timing_cache"]) if "timing_cache" in given else None,
         float32=_layers(given.get("float32")),
-        terms=whole("terms", _MOST_TERMS),
         activation=_form(given.get("activation"), shapes),
     )
 

@@ -1,0 +1,56 @@
+"""The simulation of kernels that round to float16 as they add."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.vocoders.alias_free import AliasFreeActivation
+from bench.vocoders.polyphase import FORMS
+from benchmarks.float16_sums import Float16Products, with_float16_products, with_float16_sums
+from tests.test_onnx_export import snr_db
+
+
+def in_float16(form: nn.Module, x: Tensor) -> Tensor:
+    """The output of a form whose convolutions add in float16."""
+    with torch.no_grad():
+        wave: Tensor = with_float16_sums(copy.deepcopy(form), lambda _: True)(x)
+    return wave.float()
+
+
+def test_the_simulation_stops_where_float16_does() -> None:
+    """Ones added to a float16 sum stop at 2048, and where every sum is a float16 nothing is lost."""
+    conv = nn.Conv1d(16 * 4096, 1, 1, bias=False)
+    nn.init.constant_(conv.weight, 1 / 16)
+    x = torch.ones(1, 16 * 4096, 1)
+    assert in_float16(conv, x).item() == 2048
+    with Float16Products():
+        ones = torch.ones(1, 32 * 4096, dtype=torch.float16)
+        assert (ones @ (ones.T / 32)).item() == 2048
+        assert (ones.float() @ (ones.T.float() / 32)).item() == 4096
+    torch.manual_seed(0)
+    for exact in (nn.Conv1d(40, 3, 5, padding=4, dilation=2), nn.ConvTranspose1d(40, 3, 8, 4, padding=2)):
+        for parameter in exact.parameters():
+            parameter.data = torch.randint(-3, 4, parameter.shape).float()
+        x = torch.randint(-2, 3, (2, 40, 11)).float()
+        assert torch.equal(in_float16(exact, x), exact(x))
+
+
+@pytest.mark.parametrize("adds_in_float16", [True, False])
+def test_float16_products_break_a_period_of_less_than_sixteen_samples(adds_in_float16: bool) -> None:
+    """Sixteen products that are added at once see a period of 4 samples at four places, and cut it differently.
+
+    That is what puts the noise of v3's first stage between the harmonics of a steady sound.
+    """
+    torch.manual_seed(0)
+    original = AliasFreeActivation(3, beta=True, logscale=True)
+    x = torch.randn(1, 3, 4).repeat(1, 1, 64)
+    form = FORMS["ends-16"](original, 256).half()
+    with_float16_products(nn.Sequential(form), lambda _: adds_in_float16)
+    with torch.inference_mode():
+        steady = form(x.half())[..., 64:-64].float()
+        truth = original(x)[..., 64:-64]
+    assert snr_db(truth, steady) > 50
+    periodic = torch.equal(steady, steady[..., :4].repeat(1, 1, steady.shape[-1] // 4))
+    assert periodic != adds_in_float16
