@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -183,9 +183,20 @@ def report_engine(
     compute: str,
     output: torch.dtype,
     evidence: str,
+    tf32: bool = False,
 ) -> EffectivePrecision:
-    """The effective precision of an engine outside PyTorch, from the engine's own account of itself."""
-    return _effective(
+    """The effective precision of an engine outside PyTorch, from the engine's own account of itself.
+
+    Args:
+        precision: What the case is labelled.
+        device: Where it ran.
+        weights: Data types of the convolutions' weights.
+        compute: Data types that the convolutions ran in.
+        output: Data type of the audio.
+        evidence: Where that is known from.
+        tf32: Whether convolutions ran in TF32, whatever the label allows.
+    """
+    found = _effective(
         precision,
         device,
         weights=weights,
@@ -194,6 +205,7 @@ def report_engine(
         evidence=evidence,
         probe=False,
     )
+    return replace(found, tf32_convolution=True) if tf32 and found.tf32_convolution is False else found
 
 
 def _effective(

@@ -143,6 +143,23 @@ def test_engines_report_for_themselves() -> None:
     assert (found.tf32_convolution, found.tf32_observed) == (True, None)
 
 
+@pytest.mark.parametrize(
+    ("device", "tf32", "said"), [("cuda:0", False, False), ("cuda:0", True, True), ("cpu", True, None)]
+)
+def test_an_engine_with_layers_in_tf32_says_so(device: str, tf32: bool, said: bool | None) -> None:
+    """Whatever its label; a device without TF32 leaves it blank."""
+    found = report_engine(
+        PRECISIONS["fp16"],
+        torch.device(device),
+        weights="float16, float32",
+        compute="float16 (1), tf32 (1)",
+        output=torch.float16,
+        evidence="an inspector",
+        tf32=tf32,
+    )
+    assert found.tf32_convolution is said
+
+
 def test_what_a_device_cannot_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """TF32 off NVIDIA GPUs, TF32 or bfloat16 before Ampere, and fp8 before Ada, are refused in one sentence."""
     assert unsupported_reason(PRECISIONS["tf32"], CPU) == "tf32 exists on NVIDIA GPUs only."

@@ -703,7 +703,11 @@ def test_eight_bits_are_flags_where_typing_is_weak(
     runner = trt.prepare("int8")
     assert trt.config.flags == flags
     effective = runner.effective(torch.randn(1, 100, FRAMES).half())
-    assert (effective.weights, effective.compute, effective.output) == ("int8", "int8 (2), float16 (1)", "float16")
+    assert (effective.weights, effective.compute, effective.output) == (
+        "int8, float16",
+        "int8 (2), float16 (1)",
+        "float16",
+    )
     trt.layers = trt.layers[1:] + trt.layers[2:]
     with pytest.raises(WrongOutputError, match="labelled int8, but most of its convolutions ran otherwise"):
         trt.prepare("int8").effective(torch.randn(1, 100, FRAMES).half())
@@ -818,6 +822,44 @@ def test_convolution_types_counts_convolutions_only() -> None:
 def test_every_kind_of_convolution_counts(kind: str) -> None:
     """TensorRT 8.6 has several names for transposed ones."""
     assert convolution_types([layer(kind, "Channel major FP16 format where channel % 8 == 0")]) == {"float16": 1}
+
+
+TF32_KERNEL = {"TacticName": "sm90_xmma_fprop_implicit_gemm_f32f32_tf32f32_f32_nhwckrsc_nhwc_tilesize128x128x32"}
+FLOAT32_KERNEL = {"TacticName": "ampere_scudnn_128x128_ldg4_relu_exp_small_nhwc_tn_v1"}
+
+
+@pytest.mark.parametrize(
+    ("precision", "said"),
+    [
+        ("fp16", ("float16 (1), tf32 (2), float32 (1)", "float16, float32")),
+        ("tf32", None),
+        ("fp32", None),
+    ],
+)
+def test_tf32_is_told_from_float32(
+    install: Callable[[str], TensorRtStandIn], precision: str, said: tuple[str, str] | None
+) -> None:
+    """By the kernel's name, because the layer's data type is float32 for both; where it may not be, it is an error."""
+    trt = install("8.6.1")
+    trt.tensor_type = "HALF" if precision == "fp16" else "FLOAT"
+    full = [layer("CaskConvolution", FULL) | kernel for kernel in (TF32_KERNEL, TF32_KERNEL, FLOAT32_KERNEL)]
+    mel = torch.randn(1, 100, FRAMES).to(PRECISIONS[precision].dtype)
+    if said:
+        trt.layers = [layer("CaskConvolution", HALF), *full]
+        found = trt.prepare(precision).effective(mel)
+        assert (found.compute, found.weights) == said
+        return
+    trt.layers = [*full]
+    if precision == "tf32":
+        assert trt.prepare(precision).effective(mel).compute == "tf32 (2), float32 (1)"
+        trt.layers = full[:1]
+        assert trt.prepare(precision).effective(mel).compute == "tf32 (1)"
+    else:
+        with pytest.raises(WrongOutputError, match="labelled fp32, but convolutions ran in tf32"):
+            trt.prepare(precision).effective(mel)
+        trt.layers = full[:1]
+        with pytest.raises(WrongOutputError, match="labelled fp32, but its convolutions ran in tf32"):
+            trt.prepare(precision).effective(mel)
 
 
 def test_kernels_tell_what_they_add_in(install: Callable[[str], TensorRtStandIn]) -> None:

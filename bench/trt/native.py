@@ -58,6 +58,7 @@ _FORMATS = {
     "float16": ("half", "fp16"),
     "float32": ("float", "fp32"),
 }
+_TF32 = "tf32"
 
 
 def prepare_native(library: Library, request: Request) -> Runner:
@@ -285,22 +286,33 @@ def _effective(library: Library, engine: Engine, precision: Precision, mel: Tens
     output = engine(mel).dtype
     found = convolution_types(engine.layers())
     wanted = precision.quantised or str(precision.dtype).removeprefix("torch.")
+    ran = {wanted} | ({_TF32} if precision.tf32 else set())
     compute = ", ".join(f"{name} ({count})" for name, count in found.items())
     evidence = "data types of the convolutions by TensorRT's engine inspector"
     if not found and library.rtx:
         # It compiles kernels where it runs, so that an engine may not show them yet.
         compute, evidence = wanted, "data types of the graph, kept by a strongly typed network"
-    elif wanted not in found:
+    elif not ran & found.keys():
         raise WrongOutputError(f"labelled {precision.name}, but its convolutions ran in {compute or 'nothing'}.")
     elif precision.quantised and 2 * found[wanted] < sum(found.values()):
         raise WrongOutputError(f"labelled {precision.name}, but most of its convolutions ran otherwise: {compute}.")
-    elif precision.dtype is torch.float32 and len(found) > 1:
+    elif precision.dtype is torch.float32 and found.keys() - ran:
         raise WrongOutputError(f"labelled {precision.name}, but convolutions ran in {compute}.")
-    return report_engine(precision, mel.device, weights=wanted, compute=compute, output=output, evidence=evidence)
+    return report_engine(
+        precision,
+        mel.device,
+        weights=", ".join(dict.fromkeys("float32" if name == _TF32 else name for name in found)) or wanted,
+        compute=compute,
+        output=output,
+        evidence=evidence,
+        tf32=_TF32 in found,
+    )
 
 
 def convolution_types(layers: list[Any]) -> dict[str, int]:
     """Data types that an engine's convolutions take, with the number of convolutions of each.
+
+    ``tf32`` is float32 whose kernel, by its name, computes in TF32.
 
     Args:
         layers: The inspector's ``Layers``, objects at detailed verbosity.
@@ -312,6 +324,8 @@ def convolution_types(layers: list[Any]) -> dict[str, int]:
         text = str(layer["Inputs"][0].get("Format/Datatype", "")).lower()
         for name, spellings in _FORMATS.items():
             if any(spelling in text for spelling in spellings):
+                if name == "float32" and _TF32 in str(layer.get("TacticName", "")):
+                    name = _TF32
                 counts[name] = counts.get(name, 0) + 1
                 break
     return counts
