@@ -7,8 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from bench.vocoders.alias_free import AliasFreeActivation
+from bench.vocoders.bigvgan import BigVgan
+from bench.vocoders.mixed import Float32, round_to_tf32
 from bench.vocoders.polyphase import FORMS
-from benchmarks.float16_sums import Float16Products, with_float16_products, with_float16_sums
+from benchmarks.float16_sums import (
+    Float16Products,
+    Float32Trunk,
+    kept_in_tf32,
+    with_float16_products,
+    with_float16_sums,
+)
+from tests.conftest import small_v3
 from tests.test_onnx_export import snr_db
 
 
@@ -54,3 +63,20 @@ def test_float16_products_break_a_period_of_less_than_sixteen_samples(adds_in_fl
     assert snr_db(truth, steady) > 50
     periodic = torch.equal(steady, steady[..., :4].repeat(1, 1, steady.shape[-1] // 4))
     assert periodic != adds_in_float16
+
+
+def test_a_trunk_in_float32_is_less_noisy() -> None:
+    """The same network, with what it adds unrounded: nearer to eager float32, and in float16 where nothing is kept."""
+    vocoder = small_v3()
+    torch.manual_seed(0)
+    mel = torch.randn(1, 100, 12) - 6
+    form = kept_in_tf32(vocoder, mel, r"conv_pre|ups|conv_post|resblocks\.\d+\.convs", round_to_tf32)
+    assert isinstance(form, BigVgan)
+    with torch.no_grad():
+        truth = vocoder(mel)
+        plain, trunk = (snr_db(truth, model(mel.half()).float()) for model in (form, Float32Trunk(form)))
+    assert 40 < plain < trunk - 0.5
+    rounded = form.get_submodule("ups.0.0")
+    assert isinstance(rounded, Float32)
+    weight = rounded.layer.get_parameter("weight")
+    assert torch.equal(weight, round_to_tf32(vocoder.get_submodule("ups.0.0").get_parameter("weight")))

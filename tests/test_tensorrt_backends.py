@@ -29,7 +29,8 @@ from bench.backends.tensorrt_rtx import TensorRtRtx
 from bench.case import Case
 from bench.engines import EngineStore
 from bench.errors import InputError, UnsupportedError, WrongOutputError
-from bench.precision import PRECISIONS
+from bench.precision import PRECISIONS, report_engine
+from bench.record import EffectivePrecision
 from bench.trt import native
 from bench.trt.engine import Engine
 from bench.trt.library import import_library
@@ -837,9 +838,19 @@ FLOAT32_KERNEL = {"TacticName": "ampere_scudnn_128x128_ldg4_relu_exp_small_nhwc_
     ],
 )
 def test_tf32_is_told_from_float32(
-    install: Callable[[str], TensorRtStandIn], precision: str, said: tuple[str, str] | None
+    install: Callable[[str], TensorRtStandIn],
+    precision: str,
+    said: tuple[str, str] | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By the kernel's name, because the layer's data type is float32 for both; where it may not be, it is an error."""
+    reported = []
+
+    def report(*arguments: Any, tf32: bool, **named: Any) -> EffectivePrecision:
+        reported.append(tf32)
+        return report_engine(*arguments, tf32=tf32, **named)
+
+    monkeypatch.setattr(native, "report_engine", report)
     trt = install("8.6.1")
     trt.tensor_type = "HALF" if precision == "fp16" else "FLOAT"
     full = [layer("CaskConvolution", FULL) | kernel for kernel in (TF32_KERNEL, TF32_KERNEL, FLOAT32_KERNEL)]
@@ -848,6 +859,9 @@ def test_tf32_is_told_from_float32(
         trt.layers = [layer("CaskConvolution", HALF), *full]
         found = trt.prepare(precision).effective(mel)
         assert (found.compute, found.weights) == said
+        trt.layers = [layer("CaskConvolution", HALF), full[2]]
+        assert trt.prepare(precision).effective(mel).compute == "float16 (1), float32 (1)"
+        assert reported == [True, False]
         return
     trt.layers = [*full]
     if precision == "tf32":
