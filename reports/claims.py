@@ -6,7 +6,8 @@ from itertools import chain
 
 import numpy as np
 
-from bench.record import Record, Status
+from bench.case import Case
+from bench.record import Record, Speedup, Status
 from reports.answer import distance, settings
 from reports.run import Group, Row, Run
 from reports.text import MINUS, TIMES, number, ratio
@@ -132,31 +133,38 @@ def _of_configuration(group: Group, name: str, record: Record) -> Iterable[Check
             measured: Measured | str
             if promise["key"] == "throughput":
                 measured = _throughput(group, mine, precision)
+            elif promise["key"] == "speed":
+                measured = _speed(group, mine if pair is None else [pair[0]], precision)
             elif pair is None:
-                measured = f"eager {precision} was not timed at any of its shapes"
+                measured = f"eager {precision} has no case of its own at any of its shapes"
             else:
-                measured = _MEASURES[promise["key"]](*pair, precision)
-                if isinstance(measured, Measured) and promise["key"] != "memory":
-                    measured = replace(measured, eager_loss=_loss(group, pair[1], precision))
+                measured = _MEASURES[promise["key"]](*pair)
+                if isinstance(measured, Measured) and promise["key"] == "latency":
+                    measured = replace(measured, eager_loss=_loss(group, pair[1].case, pair[1].median_ms))
             yield _check(promise, record, precision, (group.weights, group.gate(name).verdict), measured)
 
 
 def _pair(group: Group, mine: list[Row], precision: str) -> tuple[Row, Row] | None:
     """The case nearest to the headline shape that eager was timed at too, and that eager case."""
     eager = {row.case.id: row for row in group.rows if row.case.backend == "eager" and not row.case.options}
-    wanted = settings()["reference_frames"].get(group.version, 500)
     both = [row for row in mine if row.case.baseline(precision).id in eager]
     if not both:
         return None
-    test = min(both, key=lambda row: (row.case.batch, distance(row.case.frames, wanted)))
+    test = _headline(group, both)
     return test, eager[test.case.baseline(precision).id]
 
 
-def _loss(group: Group, base: Row, precision: str) -> float:
-    """Eager's time for a frame in this case, over that at its best shape, alone or in turn with others."""
+def _headline(group: Group, rows: list[Row]) -> Row:
+    wanted = settings()["reference_frames"].get(group.version, 500)
+    return min(rows, key=lambda row: (row.case.batch, distance(row.case.frames, wanted)))
+
+
+def _loss(group: Group, eager: Case, eager_ms: float) -> float:
+    """Eager's time for a frame of this case, over that at its best shape, alone or in turn with others."""
+    precision = eager.precision
     alone = [(row, row.median_ms) for row in group.rows if row.case == row.case.baseline(precision)]
     per_frame = [ms / (row.case.batch * row.case.frames) for row, ms in (*alone, *_in_turn(group, precision))]
-    return base.median_ms / (base.case.batch * base.case.frames) / min(per_frame)
+    return eager_ms / (eager.batch * eager.frames) / min(per_frame)
 
 
 def _in_turn(group: Group, precision: str) -> list[tuple[Row, float]]:
@@ -169,22 +177,31 @@ def _in_turn(group: Group, precision: str) -> list[tuple[Row, float]]:
     ]
 
 
-def _speed(test: Row, base: Row, precision: str) -> Measured | str:
-    record = test.record
-    for speedup in (record.speedup_fp32, record.speedup_same_precision):
-        if speedup is not None and speedup.baseline == base.case.id:
-            return Measured(
-                speedup.ratio,
-                speedup.ci95_low,
-                speedup.ci95_high,
-                test.case.id,
-                base.case.id,
-                "interleaved rounds",
-            )
-    return f"eager {precision} was not run in turn with it"
+def _speed(group: Group, mine: list[Row], precision: str) -> Measured | str:
+    """From rounds in turn with eager, which needs no case of its own for that."""
+    found = {row.case.id: (row, speedup) for row in mine if (speedup := _speedup(row, precision)) is not None}
+    if not found:
+        return f"eager {precision} was not run in turn with it"
+    test, speedup = found[_headline(group, [row for row, _ in found.values()]).case.id]
+    return Measured(
+        speedup.ratio,
+        speedup.ci95_low,
+        speedup.ci95_high,
+        test.case.id,
+        speedup.baseline,
+        "interleaved rounds",
+        _loss(group, test.case.baseline(precision), speedup.baseline_median_ms),
+    )
 
 
-def _latency(test: Row, base: Row, precision: str) -> Measured | str:  # noqa: ARG001 - one shape for all measures
+def _speedup(row: Row, precision: str) -> Speedup | None:
+    for speedup in (row.record.speedup_fp32, row.record.speedup_same_precision):
+        if speedup is not None and speedup.baseline == row.case.baseline(precision).id:
+            return speedup
+    return None
+
+
+def _latency(test: Row, base: Row) -> Measured | str:
     ours, theirs = test.record.timing, base.record.timing
     if ours is None or theirs is None or not ours.host_samples_ms or not theirs.host_samples_ms:
         return "no durations by the host's clock"
@@ -193,7 +210,7 @@ def _latency(test: Row, base: Row, precision: str) -> Measured | str:  # noqa: A
     return Measured(value, low, high, test.case.id, base.case.id, "host clock; not interleaved")
 
 
-def _memory(test: Row, base: Row, precision: str) -> Measured | str:  # noqa: ARG001 - one shape for all measures
+def _memory(test: Row, base: Row) -> Measured | str:
     ours, theirs = test.record.memory, base.record.memory
     for name, words in _MEMORY_FIELDS:
         mine, other = getattr(ours, name, None), getattr(theirs, name, None)
@@ -232,7 +249,7 @@ def _throughput(group: Group, mine: list[Row], precision: str) -> Measured | str
     return Measured(ratio, low, high, best.case.id, other.case.id, note)
 
 
-_MEASURES = {"speed": _speed, "latency": _latency, "memory": _memory}
+_MEASURES = {"latency": _latency, "memory": _memory}
 
 
 def _audio_s_per_s(row: Row) -> float:

@@ -154,6 +154,25 @@ def test_eight_bits_are_held_against_fp32_alone(tmp_path: Path):
     assert (found.verdict, found.reason) == (NOT_MEASURED, "eager fp16 was not run in turn with it")
 
 
+def test_eager_in_turn_is_enough_for_speed(tmp_path: Path):
+    """A sweep of TensorRT alone has eager's rounds; what needs a case of eager's own stays without a figure."""
+    batched, short = speed_record(replace(FAST, batch=4)), speed_record(replace(FAST, frames=100))
+    run = tmp_path / "run"
+    found = checks(run, [batched, short, with_speedup(3.0, 2.9, 3.1)])
+    speed = found["speed"]
+    assert speed.measured is not None
+    assert (speed.verdict, speed.measured.value, speed.measured.base) == (HELD, 3.0, EAGER.id)
+    assert speed.measured.test == FAST.id
+    assert {key: check.reason for key, check in found.items() if key != "speed"} == {
+        "throughput": "no throughput of eager fp32",
+        "latency": "eager fp32 has no case of its own at any of its shapes",
+        "memory": "eager fp32 has no case of its own at any of its shapes",
+    }
+    half = checks(run, [batched, short, speed_record(FAST)], "eager fp16")["speed"]
+    assert half.measured is not None
+    assert half.measured.base == HALF.id
+
+
 def test_a_speedup_that_was_not_interleaved_is_not_made_up(tmp_path: Path):
     """Without rounds run in turn there is no speedup, even where both medians are known."""
     record = replace(speed_record(FAST), speedup_fp32=None, speedup_same_precision=None)
