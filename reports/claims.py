@@ -365,11 +365,20 @@ def _sentence(rows: list[Check]) -> str:
     if not measured:
         reasons = sorted({check.reason for check in rows if check.reason})
         return "not measured" + (f" ({reasons[0]})" if reasons else " (no TensorRT case in this run)")
+    # A lower precision against fp32 gains what eager would gain by it, too.
+    parts = {
+        "eager of its own precision": [check for check in measured if check.baseline == f"eager {check.precision}"],
+        "eager fp32": [check for check in measured if check.baseline != f"eager {check.precision}"],
+    }
+    return "; ".join(f"against {words} {_found(part)}" for words, part in parts.items() if part)
+
+
+def _found(measured: list[Check]) -> str:
     held = sum(check.verdict == HELD for check in measured)
     values = sorted(check.measured.value for check in measured if check.measured)
     unit = measured[0].unit
     ends = [f"{number(value)}{TIMES}" if unit == TIMES else f"{_signed(value)} %" for value in (values[0], values[-1])]
     spread = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
     worst = max((check.measured for check in measured), key=lambda item: (item and item.eager_loss) or 0.0)
-    loss = _told_loss(worst, "; eager took up to {} as long for a frame there as at its best shape")
-    return f"held in {held} of {len(measured)} comparisons; measured {spread}{loss}"
+    loss = _told_loss(worst, " (eager took up to {} as long for a frame there as at its best shape)")
+    return f"held in {held} of {len(measured)} comparisons, {spread}{loss}"

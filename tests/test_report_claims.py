@@ -173,6 +173,19 @@ def test_eager_in_turn_is_enough_for_speed(tmp_path: Path):
     assert half.measured.base == HALF.id
 
 
+def test_the_summary_does_not_mix_baselines(tmp_path: Path):
+    """What a lower precision gains over fp32 is not what TensorRT gains over eager of that precision."""
+    fast = with_speedup(6.0, 5.9, 6.1)
+    assert fast.speedup_same_precision is not None
+    same = replace(fast.speedup_same_precision, ratio=1.5, ci95_low=1.4, ci95_high=1.6)
+    records = [speed_record(EAGER), speed_record(HALF), replace(fast, speedup_same_precision=same)]
+    every = check_promises(load_run(write_run(tmp_path, records)))
+    [sentence] = [words for title, _, words in summary(every) if "speed" in title]
+    own, _, single = sentence.partition("; ")
+    assert own.startswith("against eager of its own precision held in 0 of 1 comparisons, 1.50\N{MULTIPLICATION SIGN}")
+    assert single.startswith("against eager fp32 held in 1 of 1 comparisons, 6.00\N{MULTIPLICATION SIGN}")
+
+
 def test_a_speedup_that_was_not_interleaved_is_not_made_up(tmp_path: Path):
     """Without rounds run in turn there is no speedup, even where both medians are known."""
     record = replace(speed_record(FAST), speedup_fp32=None, speedup_same_precision=None)
