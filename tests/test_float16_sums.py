@@ -13,6 +13,7 @@ from bench.vocoders.polyphase import FORMS
 from benchmarks.float16_sums import (
     Float16Products,
     Float32Trunk,
+    in_float32,
     kept_in_tf32,
     with_float16_products,
     with_float16_sums,
@@ -76,7 +77,9 @@ def test_a_trunk_in_float32_is_less_noisy() -> None:
         truth = vocoder(mel)
         plain, trunk = (snr_db(truth, model(mel.half()).float()) for model in (form, Float32Trunk(form)))
     assert 40 < plain < trunk - 0.5
-    rounded = form.get_submodule("ups.0.0")
-    assert isinstance(rounded, Float32)
-    weight = rounded.layer.get_parameter("weight")
+    kept = form.get_submodule("ups.0.0")
+    assert isinstance(kept, Float32)
+    weight = kept.layer.get_parameter("weight")
+    x = torch.randn(1, weight.shape[0], 9)
+    assert torch.equal(in_float32(kept, x), kept.layer(x))
     assert torch.equal(weight, round_to_tf32(vocoder.get_submodule("ups.0.0").get_parameter("weight")))
