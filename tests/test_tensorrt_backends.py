@@ -29,7 +29,7 @@ from bench.backends.tensorrt_rtx import TensorRtRtx
 from bench.case import Case
 from bench.engines import EngineStore
 from bench.errors import InputError, UnsupportedError, WrongOutputError
-from bench.precision import PRECISIONS, report_engine
+from bench.precision import PRECISIONS, report_engine, unsupported_reason
 from bench.record import EffectivePrecision
 from bench.trt import native
 from bench.trt.engine import Engine
@@ -1116,6 +1116,27 @@ def test_what_v3_needs_in_float32_is_kept_there(
     v4 = replace(asked, case=replace(asked.case, version="v4"))
     assert native.kept_layers(library, v4, parsed) == (DEFAULT_FLOAT32["v4"] if kept == DEFAULT_FLOAT32["v3"] else kept)
     assert trt.__version__ == version
+
+
+@pytest.mark.parametrize(
+    ("capability", "kept"), [((7, 5), ""), ((8, 0), DEFAULT_FLOAT32["v3"]), ((9, 0), DEFAULT_FLOAT32["v3"])]
+)
+def test_cards_without_tf32_keep_nothing_by_default(
+    install: Callable[[str], TensorRtStandIn],
+    capability: tuple[int, int],
+    kept: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Turing has tensor cores for float16 only, and would compute float32 without them; who asks for it gets it."""
+    install("8.6.1")
+    library, _ = import_library()
+    assert library is not None
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(native, "unsupported_reason", unsupported_reason)
+    asked = request("tensorrt-onnx", "fp16")
+    asked = replace(asked, case=replace(asked.case, version="v3"), device=torch.device("cuda:0"))
+    assert native.kept_layers(library, asked, parse_options({}, (1, FRAMES))) == kept
+    assert native.kept_layers(library, asked, parse_options({"float32": "ups"}, (1, FRAMES))) == "ups"
 
 
 def test_float32_by_default_is_a_wish(install: Callable[[str], TensorRtStandIn]) -> None:

@@ -21,7 +21,7 @@ from bench.errors import UnsupportedError, WrongOutputError
 from bench.measure.gpu import ask
 from bench.mels import audio_identity, default_speech
 from bench.onnx_export import export_onnx, opset_for
-from bench.precision import Precision, report_engine, unsupported_reason
+from bench.precision import PRECISIONS, Precision, report_engine, unsupported_reason
 from bench.record import Build, EffectivePrecision
 from bench.trt.build import build_engine, keeps_timing
 from bench.trt.engine import Engine, EngineRefusedError
@@ -161,6 +161,8 @@ def kept_layers(library: Library, request: Request, options: Options) -> str:
         return options.float32
     if library.strongly_typed or precision.dtype is not torch.float16 or precision.quantised:
         return ""
+    if request.device.type == "cuda" and unsupported_reason(PRECISIONS["tf32"], request.device):
+        return ""  # Whole float32 would cost more than float16 gains.
     return DEFAULT_FLOAT32[request.case.version]
 
 
