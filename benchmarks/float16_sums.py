@@ -275,7 +275,11 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, help="convolutions' sums, or the products of v3's activations")
     parser.add_argument("--weights")
     arguments = parser.parse_args()
-    if arguments.only != "sums" and arguments.frames % 4:
+    products = arguments.only != "sums" and arguments.version == "v3"
+    if arguments.only == "products" and not products:
+        print("error: --only products is for v3: v4 has no activations with matrix products", file=sys.stderr)
+        return 2
+    if products and arguments.frames % 4:
         print("error: --frames is a multiple of 4 where frames of four mel frames are shown", file=sys.stderr)
         return 2
     spec = SPECS[arguments.version]
@@ -289,7 +293,7 @@ def main() -> int:
     print(f"\n{'convolutions that add in float32':<40}{'layers':>7}{'SNR dB':>8}{'LSD dB':>8}  verdict")
     if arguments.only != "products":
         simulation.show_sums()
-    if arguments.only != "sums" and arguments.version == "v3":
+    if products:
         simulation.show_products()
     return 0
 

@@ -224,9 +224,8 @@ def test_opset_follows_tensorrt(strongly_typed: bool, dtype: torch.dtype, opset:
     assert opset_for(strongly_typed, dtype) == opset
 
 
-def kept_by_default(vocoder: nn.Module, version: str, file: Path, *, dynamic: bool) -> list[tuple[str, str]]:
-    """Operators that the default pattern matches, with their modules."""
-    pattern = DEFAULT_FLOAT32[version]
+def kept_in_graph(vocoder: nn.Module, pattern: str, file: Path, *, dynamic: bool) -> list[tuple[str, str]]:
+    """Operators of the graph for 8.6 that a pattern matches, with their modules."""
     export_onnx(vocoder, torch.zeros(1, 100, 64), file, 17, dynamic=dynamic, float32=pattern)
     arithmetic = ("Conv", "ConvTranspose", "MatMul", "Add", "Sub", "Mul", "Div", "Neg", "Sin", "LeakyRelu")
     found = [(node.op_type, module_name(node.name)) for node in onnx.load(file).graph.node]
@@ -243,16 +242,32 @@ def test_what_is_kept_by_default_has_these_names_in_the_graph(
     of blocks and of the trunk, and every layer outside blocks. No activation.
     """
     monkeypatch.setattr(mixed, "WIDE", 1)
-    kept = kept_by_default(small_v3(), "v3", tmp_path / "v3.onnx", dynamic=dynamic)
+    kept = kept_in_graph(small_v3(), DEFAULT_FLOAT32["v3"], tmp_path / "v3.onnx", dynamic=dynamic)
     kinds = Counter(kind for kind, _ in kept)
     assert kinds == {"Conv": 4 * 18 + 2, "ConvTranspose": 6, "Add": 54 + 12, "Div": 6, "Neg": 36}
-    convolutions = {name.removesuffix(".conv") for kind, name in kept if kind == "Conv"}
+    convolutions = {name for kind, name in kept if kind == "Conv"}
     blocks = {int(name.split(".")[1]) for name in convolutions if name.startswith("resblocks")}
     assert blocks == set(range(12))
     assert {name for kind, name in kept if kind == "Add"} == {f"resblocks.{block}" for block in range(18)} | {"trunk"}
 
 
+@pytest.mark.parametrize(
+    ("pattern", "kept"),
+    [
+        (r"resblocks\.0\.convs2\.1$", {("Conv", "resblocks.0.convs2.1"), ("Neg", "resblocks.0.convs2.1")}),
+        ("trunk", {("Add", "trunk"), ("Div", "trunk")}),
+        (r"resblocks\.3$", {("Add", "resblocks.3")}),
+    ],
+)
+def test_a_whole_name_finds_what_it_names(
+    tmp_path: Path, pattern: str, kept: set[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a convolution that stands apart, and sums, which no layer of the vocoder is called."""
+    monkeypatch.setattr(mixed, "WIDE", 1)
+    assert set(kept_in_graph(small_v3(), pattern, tmp_path / "v3.onnx", dynamic=False)) == kept
+
+
 def test_what_v4_keeps_by_default(tmp_path: Path) -> None:
     """The first convolution and the first two of those where rates change."""
-    kept = kept_by_default(tiny("v4"), "v4", tmp_path / "v4.onnx", dynamic=False)
+    kept = kept_in_graph(tiny("v4"), DEFAULT_FLOAT32["v4"], tmp_path / "v4.onnx", dynamic=False)
     assert kept == [("Conv", "conv_pre"), ("ConvTranspose", "ups.0"), ("ConvTranspose", "ups.1")]

@@ -148,7 +148,9 @@ def module_name(layer: str) -> str:
     >>> module_name("/resblocks.0/convs1.0/Conv"), module_name("/resblocks.0/Add"), module_name("/Div")
     ('resblocks.0.convs1.0', 'resblocks.0', 'trunk')
     """
-    return layer.strip("/").rpartition("/")[0].replace("/", ".") or TRUNK
+    name = layer.strip("/").rpartition("/")[0].replace("/", ".")
+    # What bench.vocoders.mixed.Apart calls the convolution within.
+    return name.removesuffix(".conv") or TRUNK
 
 
 def _set_options(library: Library, config: Any, options: Options) -> None:
