@@ -64,6 +64,16 @@ class Weights:
     seed: int | None = None
 
 
+# A queue takes about a thousand launches. So a call whose work takes the device longer than launching it returns
+# well before the end, unless it launches more than ten thousand kernels.
+_WAITING = 0.9
+
+
+def waits_for_host(launch_ms: float | None, median_ms: float) -> bool:
+    """Whether launching took nearly all of the time, so that the device waited in between; False if not known."""
+    return launch_ms is not None and launch_ms >= _WAITING * median_ms
+
+
 @dataclass(frozen=True)
 class Timing:
     """Durations of one inference, inputs already on the device, warmed up for this shape.
@@ -83,6 +93,7 @@ class Timing:
         first_call_ms: Host time of the first call at this shape, after ``prepare``.
         warmup_rounds: Untimed calls before the first sample, the first call included.
         warmup_s: Their host time.
+        launch_median_ms: Median host time until the call returned, its work queued; None on a CPU.
     """
 
     clock: str
@@ -103,6 +114,12 @@ class Timing:
     first_call_ms: float
     warmup_rounds: int
     warmup_s: float
+    launch_median_ms: float | None = None
+
+    @property
+    def waits_for_host(self) -> bool:
+        """Whether the device waited for the host, and so was not what bounds the time."""
+        return waits_for_host(self.launch_median_ms, self.median_ms)
 
 
 @dataclass(frozen=True)
@@ -134,6 +151,7 @@ class Speedup:
         ci95_low, ci95_high: 95 % bootstrap interval over rounds; None under 6 rounds.
         baseline_median_ms: The baseline's median in the same rounds.
         baseline_samples_ms: Its durations, one for each of the case's rounds.
+        baseline_launch_median_ms: Median host time until its call returned; None on a CPU.
     """
 
     baseline: str
@@ -142,6 +160,12 @@ class Speedup:
     ci95_high: float | None
     baseline_median_ms: float
     baseline_samples_ms: tuple[float, ...]
+    baseline_launch_median_ms: float | None = None
+
+    @property
+    def baseline_waits_for_host(self) -> bool:
+        """Whether the baseline's device waited for the host: the ratio is then the host's, too."""
+        return waits_for_host(self.baseline_launch_median_ms, self.baseline_median_ms)
 
 
 @dataclass(frozen=True)

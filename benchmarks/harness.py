@@ -40,7 +40,7 @@ def compare(case: Case, settings: Settings) -> tuple[float, float]:
         for _ in range(5):
             prepared.call()
         for _ in range(TURNS):
-            ours += [clock.time_ms(prepared.call)[0] for _ in range(ROUNDS)]
+            ours += [clock.time_ms(prepared.call).device_ms for _ in range(ROUNDS)]
             theirs.append(do_bench(prepared.call, warmup=25, rep=200, return_mode="median"))
     return float(np.median(ours)), float(np.median(theirs))
 

@@ -75,6 +75,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("p90, ms", _of_timing(lambda t: number(t.p90_ms)), help="Blank under 64 rounds."),
     Column("p99, ms", _of_timing(lambda t: number(t.p99_ms)), help="Blank under 662 rounds."),
     Column("Host median, ms", _of_timing(lambda t: number(t.host_median_ms, 4)), help="By the host's clock."),
+    Column(
+        "Launch, ms",
+        _of_timing(lambda t: number(t.launch_median_ms)),
+        help="Host's time until the call returned; where it is nearly the median, the device waited for the host.",
+    ),
     Column("RTF", _real_time_factor, help="Seconds of compute per second of audio."),
     Column("Audio s/s", _throughput, help="Seconds of audio per second, over the batch."),
     Column(

@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 
 from bench.case import Case
-from bench.record import Record, Speedup, Status
+from bench.record import Record, Speedup, Status, waits_for_host
 from reports.answer import distance, settings
 from reports.run import Group, Row, Run
 from reports.text import MINUS, TIMES, number, ratio
@@ -17,9 +17,8 @@ HELD, NOT_HELD, NOT_MEASURED = "held", "not held", "not measured"
 _RESAMPLES = 2000
 # From here on eager's own loss at a shape is told beside what is gained over it.
 _LOST = 1.5
-_HERE = (
-    "; eager takes {} as long for a frame here as at its best shape: it waits for its host, or does not fill the device"
-)
+_HERE = "; eager takes {} as long for a frame here as at its best shape: it "
+_WAITED = "; eager waited for its host here, which took {} of {} ms to launch it"
 _MEMORY_FIELDS = (
     ("process_gpu_bytes", "GPU memory of the process"),
     ("device_delta_bytes", "growth of the GPU's used memory"),
@@ -38,6 +37,8 @@ class Measured:
         note: What else a reader must know.
         eager_loss: Eager's time for a frame at this shape over that at its best shape in the run; None where that
             does not matter.
+        base_ms, launch_ms: Eager's median there, and the host's time until its call returned; None where that does not
+            matter or was not measured.
     """
 
     value: float
@@ -47,6 +48,13 @@ class Measured:
     base: str
     note: str = ""
     eager_loss: float | None = None
+    base_ms: float | None = None
+    launch_ms: float | None = None
+
+    @property
+    def waited(self) -> bool:
+        """Whether eager is known to have waited for its host."""
+        return self.base_ms is not None and waits_for_host(self.launch_ms, self.base_ms)
 
 
 @dataclass(frozen=True)
@@ -140,7 +148,10 @@ def _of_configuration(group: Group, name: str, record: Record) -> Iterable[Check
             else:
                 measured = _MEASURES[promise["key"]](*pair)
                 if isinstance(measured, Measured) and promise["key"] == "latency":
-                    measured = replace(measured, eager_loss=_loss(group, pair[1].case, pair[1].median_ms))
+                    eager = pair[1]
+                    launch_ms = eager.record.timing.launch_median_ms if eager.record.timing else None
+                    loss = _loss(group, eager.case, eager.median_ms)
+                    measured = replace(measured, eager_loss=loss, base_ms=eager.median_ms, launch_ms=launch_ms)
             yield _check(promise, record, precision, (group.weights, group.gate(name).verdict), measured)
 
 
@@ -191,6 +202,8 @@ def _speed(group: Group, mine: list[Row], precision: str) -> Measured | str:
         speedup.baseline,
         "interleaved rounds",
         _loss(group, test.case.baseline(precision), speedup.baseline_median_ms),
+        speedup.baseline_median_ms,
+        speedup.baseline_launch_median_ms,
     )
 
 
@@ -300,7 +313,7 @@ def _check(
     verdict, reason = NOT_MEASURED, str(measured)
     if isinstance(measured, Measured):
         verdict, reason = _judge(measured, float(str(promise["low"])), float(str(promise["high"])))
-        reason += _told_loss(measured, _HERE)
+        reason += _told_host(measured)
     options = [f"{key}={value}" for key, value in record.case.options]
     backend = " ".join([record.case.backend, *options])
     return Check(
@@ -319,6 +332,15 @@ def _check(
         verdict=verdict,
         reason=reason,
     )
+
+
+def _told_host(measured: Measured) -> str:
+    """How far eager's time is the host's, as far as that is known."""
+    if measured.waited:
+        return _WAITED.format(number(measured.launch_ms), number(measured.base_ms))
+    known = measured.launch_ms is not None
+    why = "does not fill the device" if known else "waits for its host, or does not fill the device"
+    return _told_loss(measured, _HERE + why)
 
 
 def _told_loss(measured: Measured | None, words: str) -> str:
@@ -381,4 +403,6 @@ def _found(measured: list[Check]) -> str:
     spread = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
     worst = max((check.measured for check in measured), key=lambda item: (item and item.eager_loss) or 0.0)
     loss = _told_loss(worst, " (eager took up to {} as long for a frame there as at its best shape)")
-    return f"held in {held} of {len(measured)} comparisons, {spread}{loss}"
+    waited = sum(check.measured.waited for check in measured if check.measured)
+    host = f" (eager waited for its host in {waited} of them)" if waited else loss
+    return f"held in {held} of {len(measured)} comparisons, {spread}{host}"

@@ -77,6 +77,18 @@ def warnings_of(run: Run) -> list[str]:
     if stopped:
         of = count(len(timed), "timed case")
         found.append(f"{stopped} of {of} stopped at the time limit before the median was stable.")
+    speedups = [
+        speedup
+        for record in timed
+        for speedup in {s.baseline: s for s in (record.speedup_fp32, record.speedup_same_precision) if s}.values()
+        if speedup.baseline != record.case.id
+    ]
+    waited = sum(speedup.baseline_waits_for_host for speedup in speedups)
+    if waited:
+        found.append(
+            f"In {waited} of {count(len(speedups), 'comparison')} with eager in turn, eager waited for its host to "
+            "launch it: those ratios depend on the host's processor as much as on the GPU."
+        )
     failed = Counter(record.status.value.replace("_", " ") for record in records if record.status is not Status.OK)
     if failed:
         found.append(

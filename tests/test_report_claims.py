@@ -6,6 +6,7 @@ import pytest
 from bench.case import Case
 from bench.record import Record, Status, Throughput
 from reports.claims import HELD, NOT_HELD, NOT_MEASURED, check_promises, summary
+from reports.method import warnings_of
 from reports.run import load_run
 from tests.synthetic_records import failed_record, quality_record, speed_record, write_run
 
@@ -199,6 +200,30 @@ def test_the_verdict_on_the_sound_stands_beside_the_promise(tmp_path: Path):
     records = [speed_record(EAGER), with_speedup(4.0, 3.9, 4.1), quality_record(FAST, "fail")]
     check = checks(tmp_path, records)["speed"]
     assert (check.verdict, check.fidelity) == (HELD, "fail")
+
+
+@pytest.mark.parametrize(("launch_ms", "waited"), [(7.2, True), (7.19, False), (None, False)])
+def test_eager_that_waited_for_its_host_is_told(tmp_path: Path, launch_ms: float | None, waited: bool):
+    """From launches that took nine tenths of the time on; speed by its own rounds, latency by eager's own case."""
+    eager, fast, batched = speed_record(EAGER), speed_record(FAST), speed_record(replace(FAST, batch=4))
+    assert fast.speedup_fp32 is not None
+    assert batched.speedup_fp32 is not None
+    eager = replace(eager, timing=replace(eager.timing, median_ms=8.0, launch_median_ms=launch_ms))
+    turn = replace(fast.speedup_fp32, baseline_median_ms=8.0, baseline_launch_median_ms=launch_ms)
+    batched = replace(batched, speedup_fp32=replace(batched.speedup_fp32, baseline_median_ms=8.0))
+    records = [eager, replace(fast, speedup_fp32=turn), batched]
+    found = checks(tmp_path / "run", records)
+    words = "eager waited for its host here, which took 7.20 of 8.00 ms to launch it"
+    assert [key for key, check in found.items() if words in check.reason] == (["speed", "latency"] if waited else [])
+    otherwise = "it does not fill the device" if launch_ms else "it waits for its host, or does not fill the device"
+    for key in ("speed", "latency"):
+        assert found[key].reason.endswith(words if waited else otherwise)
+    run = load_run(tmp_path / "run")
+    sentences = [sentence for _, _, sentence in summary(check_promises(run)) if "waited for its host in 1" in sentence]
+    assert len(sentences) == (2 if waited else 0)
+    warned = [text for text in warnings_of(run) if "waited for its host" in text]
+    assert len(warned) == waited
+    assert all(text.startswith("In 1 of 4 comparisons with eager in turn") for text in warned)
 
 
 @pytest.mark.parametrize(("factor", "told"), [(3.0, "3.0"), (1.4, "")])

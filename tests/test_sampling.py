@@ -6,14 +6,15 @@ from collections.abc import Callable
 import pytest
 
 from bench.errors import InputError
+from bench.measure.clock import Duration
 from bench.measure.sampling import StopRule, sample
 
 
 def contender(durations: "itertools.cycle[float]", log: list[str], name: str):
-    def once() -> tuple[float, float]:
+    def once() -> Duration:
         log.append(name)
         duration = next(durations)
-        return duration, duration + 1
+        return Duration(duration, duration + 1, duration / 2)
 
     return once
 
@@ -32,6 +33,7 @@ def test_every_round_runs_everyone_once() -> None:
     assert len(set(rounds)) > 3
     assert all(len(s.device_ms) == len(rounds) for s in samples)
     assert samples[0].host_ms[0] == samples[0].device_ms[0] + 1
+    assert samples[2].launch_ms == tuple(ms / 2 for ms in samples[2].device_ms)
 
 
 def test_stable_samples_stop_at_the_minimum() -> None:

@@ -16,7 +16,7 @@ from bench.backends.eager import Eager
 from bench.case import Case
 from bench.errors import InputError, UnsupportedError, WrongOutputError
 from bench.measure import speed
-from bench.measure.clock import Clock
+from bench.measure.clock import Clock, Duration, WallClock
 from bench.measure.sampling import StopRule
 from bench.measure.speed import measure_case
 from bench.precision import find_precision
@@ -83,6 +83,33 @@ def test_figures_follow_from_the_samples(eager: Record) -> None:
     assert (timing.p90_ms, timing.p99_ms) == (None, None)
     assert timing.clock == "wall"
     assert timing.samples_ms == timing.host_samples_ms
+    assert (timing.launch_median_ms, timing.waits_for_host) == (None, False)
+
+
+def test_what_waits_for_its_host_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The case's launches are the case's and the baseline's the baseline's, in the record and after reading it."""
+
+    class Launching(WallClock):
+        """A GPU's clock: half precision launches in a tenth of its time, the rest in all of it."""
+
+        name = "cuda-event"
+
+        def time_ms(self, call: Callable[[], torch.Tensor]) -> Duration:
+            device_ms, host_ms, _ = super().time_ms(call)
+            half = call.__self__.runner.effective(call.__self__.mel).compute != "float32"  # type: ignore[attr-defined]
+            return Duration(device_ms, host_ms, device_ms * (0.1 if half else 1.0))
+
+    monkeypatch.setattr(speed, "clock_for", lambda _device: Launching())
+    record = load_record(dump_record(measure_case(Case("v3", "torchscript", "bf16", 1, 1), settings)))
+    assert record.status is Status.OK, record.reason
+    timing, fp32, same = record.timing, record.speedup_fp32, record.speedup_same_precision
+    assert timing is not None
+    assert fp32 is not None
+    assert same is not None
+    assert timing.launch_median_ms == pytest.approx(0.1 * timing.median_ms)
+    assert fp32.baseline_launch_median_ms == pytest.approx(fp32.baseline_median_ms)
+    assert same.baseline_launch_median_ms == pytest.approx(0.1 * same.baseline_median_ms)
+    assert (timing.waits_for_host, fp32.baseline_waits_for_host, same.baseline_waits_for_host) == (False, True, False)
 
 
 def test_throughput_is_the_rounds(eager: Record) -> None:
@@ -323,9 +350,9 @@ def test_warm_up_goes_on_until_two_calls_agree() -> None:
         def __init__(self, durations: list[float]) -> None:
             self.durations = iter(durations)
 
-        def time_ms(self, call: object) -> tuple[float, float]:  # noqa: ARG002 - nothing to call
+        def time_ms(self, call: object) -> Duration:  # noqa: ARG002 - nothing to call
             duration = next(self.durations)
-            return duration, duration
+            return Duration(duration, duration, duration)
 
         def synchronize(self) -> None:
             """Nothing."""

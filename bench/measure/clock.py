@@ -1,17 +1,33 @@
 """Clocks: how long one inference takes.
 
 On a GPU a sample is the time between two CUDA events around the call, on its stream, with the GPU idle
-before; the host's wall time from call to synchronised return is kept beside it. On a CPU both are the wall
-time. The difference is what the host pays to launch: where it is large, a CUDA graph helps and a faster
-kernel does not.
+before; the host's wall time from call to synchronised return is kept beside it, and the part of it until the
+call returned, with its work queued. On a CPU all three are the wall time. Where launching takes nearly as long
+as the whole, the GPU waited for the host in between, which the events do not tell: a CUDA graph helps there,
+and a faster kernel does not.
 """
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class Duration(NamedTuple):
+    """Milliseconds of one call.
+
+    Attributes:
+        device_ms: By the device's clock.
+        host_ms: By the host's, until the work is done.
+        launch_ms: By the host's, until the call returns.
+    """
+
+    device_ms: float
+    host_ms: float
+    launch_ms: float
 
 
 class Clock(ABC):
@@ -20,8 +36,8 @@ class Clock(ABC):
     name: str
 
     @abstractmethod
-    def time_ms(self, call: Callable[[], Tensor]) -> tuple[float, float]:
-        """Runs ``call`` once; returns the device's and the host's milliseconds."""
+    def time_ms(self, call: Callable[[], Tensor]) -> Duration:
+        """Runs ``call`` once and waits until its work is done."""
 
     @abstractmethod
     def synchronize(self) -> None:
@@ -33,12 +49,12 @@ class WallClock(Clock):
 
     name = "wall"
 
-    def time_ms(self, call: Callable[[], Tensor]) -> tuple[float, float]:
-        """Both figures are the wall time."""
+    def time_ms(self, call: Callable[[], Tensor]) -> Duration:
+        """All figures are the wall time."""
         start = time.perf_counter()
         call()
         elapsed = (time.perf_counter() - start) * 1000
-        return elapsed, elapsed
+        return Duration(elapsed, elapsed, elapsed)
 
     def synchronize(self) -> None:
         """Nothing to wait for."""
@@ -58,16 +74,17 @@ class CudaEventClock(Clock):
         self.start = torch.cuda.Event(enable_timing=True)
         self.end = torch.cuda.Event(enable_timing=True)
 
-    def time_ms(self, call: Callable[[], Tensor]) -> tuple[float, float]:
-        """Device time between two events around the call, and the wall time until it is done."""
+    def time_ms(self, call: Callable[[], Tensor]) -> Duration:
+        """Device time between two events around the call, and the wall time until it is done and until it returns."""
         torch.cuda.synchronize(self.device)
         began = time.perf_counter()
         self.start.record()
         call()
         self.end.record()
+        launched = time.perf_counter()
         self.end.synchronize()
-        host = (time.perf_counter() - began) * 1000
-        return self.start.elapsed_time(self.end), host
+        done = time.perf_counter()
+        return Duration(self.start.elapsed_time(self.end), (done - began) * 1000, (launched - began) * 1000)
 
     def synchronize(self) -> None:
         """Waits for every stream of the GPU."""

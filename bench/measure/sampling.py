@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.errors import InputError
+from bench.measure.clock import Duration
 from bench.measure.statistics import median_interval
 
-# A contender: runs one inference and returns device and host milliseconds.
-Contender = Callable[[], tuple[float, float]]
+# A contender: runs one inference and says how long it took.
+Contender = Callable[[], Duration]
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Samples:
 
     device_ms: tuple[float, ...]
     host_ms: tuple[float, ...]
+    launch_ms: tuple[float, ...]
 
 
 def sample(
@@ -104,16 +106,15 @@ def sample(
         One :class:`Samples` a contender, and the reason for stopping.
     """
     order = np.random.default_rng(seed)
-    device: list[list[float]] = [[] for _ in contenders]
-    host: list[list[float]] = [[] for _ in contenders]
+    taken: list[list[Duration]] = [[] for _ in contenders]
+    device: list[float] = []
     started = now()
     reason = None
     with _no_collections():
         while reason is None:
             for index in order.permutation(len(contenders)):
-                device_ms, host_ms = contenders[index]()
-                device[index].append(device_ms)
-                host[index].append(host_ms)
+                taken[index].append(contenders[index]())
             between()
-            reason = rule.reason(device[0], now() - started)
-    return [Samples(tuple(d), tuple(h)) for d, h in zip(device, host, strict=True)], reason
+            device.append(taken[0][-1].device_ms)
+            reason = rule.reason(device, now() - started)
+    return [Samples(*zip(*durations, strict=True)) for durations in taken], reason

@@ -21,7 +21,7 @@ import torch
 
 from bench.backends.base import find_backend
 from bench.case import Case
-from bench.measure.clock import Clock, clock_for
+from bench.measure.clock import Clock, Duration, clock_for
 from bench.measure.gpu import GpuMonitor
 from bench.measure.memory import MemoryMeter
 from bench.measure.sampling import Contender, Samples, sample
@@ -79,7 +79,7 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
     prepared = prepare(case, settings)
     stack.callback(prepared.runner.close)
     with active(case, device):
-        first_ms = clock.time_ms(prepared.call)[1]
+        first_ms = clock.time_ms(prepared.call).host_ms
         check_waveform(prepared.call(), case, spec)
         precision = prepared.runner.effective(prepared.mel)
         calls, warmup_s = _warm_up(prepared, clock)
@@ -108,7 +108,8 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
         throughput = _throughput(prepared, clock, samples[0], audio_s)
         check_waveform(prepared.call(), case, spec)
     speedups = {
-        other: _speedup(other, samples[0], theirs, settings.seed) for other, theirs in zip(cases, samples, strict=True)
+        other: _speedup(other, samples[0], theirs, clock, settings.seed)
+        for other, theirs in zip(cases, samples, strict=True)
     }
     fp32, same_precision = speedups[case.baseline("fp32")], speedups.get(case.baseline(case.precision))
     build = replace(prepared.runner.build, details={**prepared.runner.build.details, **notes})
@@ -153,7 +154,7 @@ def _prepare_twin(twin: Case, settings: Settings, clock: Clock, stack: ExitStack
 
 
 def _contender(case: Case, prepared: Prepared, clock: Clock, device: torch.device) -> Contender:
-    def once() -> tuple[float, float]:
+    def once() -> Duration:
         with active(case, device):
             return clock.time_ms(prepared.call)
 
@@ -165,7 +166,7 @@ def _warm_up(prepared: Prepared, clock: Clock) -> tuple[int, float]:
     started = time.perf_counter()
     durations: list[float] = []
     while len(durations) < WARMUP_MAX_CALLS:
-        durations.append(clock.time_ms(prepared.call)[0])
+        durations.append(clock.time_ms(prepared.call).device_ms)
         if len(durations) >= WARMUP_MIN_CALLS:
             last, previous = durations[-1], durations[-2]
             if abs(last - previous) <= WARMUP_AGREEMENT * previous:
@@ -197,7 +198,7 @@ def _throughput(prepared: Prepared, clock: Clock, samples: Samples, audio_s: flo
     )
 
 
-def _speedup(baseline: Case, samples: Samples, theirs: Samples, seed: int) -> Speedup:
+def _speedup(baseline: Case, samples: Samples, theirs: Samples, clock: Clock, seed: int) -> Speedup:
     interval = ratio_interval(theirs.device_ms, samples.device_ms, seed)
     return Speedup(
         baseline=baseline.id,
@@ -206,7 +207,13 @@ def _speedup(baseline: Case, samples: Samples, theirs: Samples, seed: int) -> Sp
         ci95_high=interval[1] if interval else None,
         baseline_median_ms=float(np.median(theirs.device_ms)),
         baseline_samples_ms=theirs.device_ms,
+        baseline_launch_median_ms=_launch_median(clock, theirs),
     )
+
+
+def _launch_median(clock: Clock, samples: Samples) -> float | None:
+    """None where a call returns when its work is done, so that there is nothing to tell apart."""
+    return None if clock.name == "wall" else float(np.median(samples.launch_ms))
 
 
 def _timing(clock: Clock, samples: Samples, reason: str, first_ms: float, warmup_calls: int, warmup_s: float) -> Timing:
@@ -231,4 +238,5 @@ def _timing(clock: Clock, samples: Samples, reason: str, first_ms: float, warmup
         first_call_ms=first_ms,
         warmup_rounds=warmup_calls + 3,
         warmup_s=warmup_s,
+        launch_median_ms=_launch_median(clock, samples),
     )
