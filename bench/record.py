@@ -116,11 +116,6 @@ class Timing:
     warmup_s: float
     launch_median_ms: float | None = None
 
-    @property
-    def waits_for_host(self) -> bool:
-        """Whether the device waited for the host, and so was not what bounds the time."""
-        return waits_for_host(self.launch_median_ms, self.median_ms)
-
 
 @dataclass(frozen=True)
 class Throughput:

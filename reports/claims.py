@@ -18,7 +18,7 @@ _RESAMPLES = 2000
 # From here on eager's own loss at a shape is told beside what is gained over it.
 _LOST = 1.5
 _HERE = "; eager takes {} as long for a frame here as at its best shape: it "
-_WAITED = "; eager waited for its host here, which took {} of {} ms to launch it"
+_WAITED = "; eager waited for its host here: {} ms by its clock until it was launched, {} ms in all by the device's"
 _MEMORY_FIELDS = (
     ("process_gpu_bytes", "GPU memory of the process"),
     ("device_delta_bytes", "growth of the GPU's used memory"),

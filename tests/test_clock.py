@@ -48,7 +48,6 @@ def test_launching_ends_when_the_call_returns(monkeypatch: pytest.MonkeyPatch) -
     hours = Hours(monkeypatch, gpu_s=0.02)
     duration = CudaEventClock(torch.device("cuda:0")).time_ms(hours.call)
     assert hours.log == ["idle", "record", "call", "record", "wait"]
-    assert duration == pytest.approx((24.0, 25.0, 5.0))
     assert (duration.device_ms, duration.host_ms, duration.launch_ms) == pytest.approx((24.0, 25.0, 5.0))
 
 

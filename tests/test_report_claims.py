@@ -213,7 +213,7 @@ def test_eager_that_waited_for_its_host_is_told(tmp_path: Path, launch_ms: float
     batched = replace(batched, speedup_fp32=replace(batched.speedup_fp32, baseline_median_ms=8.0))
     records = [eager, replace(fast, speedup_fp32=turn), batched]
     found = checks(tmp_path / "run", records)
-    words = "eager waited for its host here, which took 7.20 of 8.00 ms to launch it"
+    words = "eager waited for its host here: 7.20 ms by its clock until it was launched, 8.00 ms in all by the device's"
     assert [key for key, check in found.items() if words in check.reason] == (["speed", "latency"] if waited else [])
     otherwise = "it does not fill the device" if launch_ms else "it waits for its host, or does not fill the device"
     for key in ("speed", "latency"):
