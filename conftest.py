@@ -88,7 +88,7 @@ class SweepProgress:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Starts the clock."""
-        from bench.progress import Progress
+        from bench.run.progress import Progress
 
         self._progress = Progress(len(session.items))
 
@@ -119,13 +119,13 @@ def _read_sweep(config: pytest.Config) -> tuple[list[Any], Any]:
     """The cases and settings that the command line asks for, every input tried out."""
     import torch
 
-    from bench.device import find_device
-    from bench.environment import physical_cores
     from bench.errors import InputError
-    from bench.run_id import new_run_id
-    from bench.settings import Settings
-    from bench.sweep import AXES, load_profile, split_list
-    from bench.workload import engine_store, load, speech
+    from bench.measure.environment import physical_cores
+    from bench.run.device import find_device
+    from bench.run.run_id import new_run_id
+    from bench.run.session import engine_store, load, speech
+    from bench.run.settings import Settings
+    from bench.run.sweep import AXES, load_profile, split_list
 
     option = config.option
     device = find_device(option.device)
@@ -163,7 +163,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """What is about to run, and on which weights."""
     if _SWEEP not in config.stash:
         return []
-    from bench.workload import load
+    from bench.run.session import load
 
     cases, settings = config.stash[_SWEEP]
     names = dict.fromkeys(
@@ -227,7 +227,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def _file(record: Any, settings: Any) -> None:
-    from bench.record import append_record
+    from bench.records.jsonl import append_record
 
     try:
         append_record(settings.directory, record)
@@ -237,7 +237,7 @@ def _file(record: Any, settings: Any) -> None:
 
 def _judge(record: Any) -> None:
     """Passes, skips or fails the test as the record's status says."""
-    from bench.record import Status
+    from bench.records.schema import Status
 
     if record.status in (Status.UNAVAILABLE, Status.UNSUPPORTED):
         pytest.skip(record.reason)
@@ -300,7 +300,7 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
         return
     import torch
 
-    from bench.environment import capture
+    from bench.measure.environment import capture
 
     _, settings = config.stash[_SWEEP]
     environment = capture(torch.device(settings.device))
@@ -311,7 +311,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Says how the cases ended and where the records are."""
     if _SWEEP not in config.stash:
         return
-    from bench.record import FILE_NAME, read_records
+    from bench.records.jsonl import read_records
+    from bench.records.schema import FILE_NAME
 
     _, settings = config.stash[_SWEEP]
     file = settings.directory / FILE_NAME

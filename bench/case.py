@@ -41,3 +41,12 @@ class Case:
     def baseline(self, precision: str) -> "Case":
         """The eager case of the same shape that this one is compared with."""
         return replace(self, backend="eager", precision=precision, options=())
+
+
+def configuration(case: Case) -> str:
+    """A case without its shape: backend, precision and options, such as ``tensorrt fp16``.
+
+    >>> configuration(Case("v3", "tensorrt", "fp16", 4, 468, (("level", "5"),)))
+    'tensorrt fp16 level=5'
+    """
+    return " ".join([case.backend, case.precision, *(f"{key}={value}" for key, value in case.options)])

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.audio.mel import LOG_FLOOR
 from bench.errors import InputError
-from bench.mels import LOG_FLOOR
 from bench.vocoders import Vocoder
 from bench.vocoders.alias_free import TAPS, AliasFreeActivation
 from bench.vocoders.bigvgan import AmpBlock

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import engines_command
+from bench.commands import engines as engines_command
 from bench.errors import InputError
 
 
@@ -51,7 +51,7 @@ def _comparison_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor(_: argparse.Namespace) -> int:
-    from bench.doctor import diagnose
+    from bench.commands.doctor import diagnose
 
     diagnosis = diagnose()
     print(diagnosis.text())
@@ -59,7 +59,7 @@ def _doctor(_: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from reports.render import write_report
+    from bench.report.render import write_report
 
     written = write_report(
         arguments.run_path, arguments.baseline, arguments.out, arguments.figures, history=arguments.history
@@ -69,13 +69,13 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from bench.compare.command import compare
+    from bench.commands.compare import compare
 
     return compare(arguments)
 
 
 def _nightly(arguments: argparse.Namespace) -> int:
-    from bench.compare.command import nightly
+    from bench.commands.compare import nightly
 
     return nightly(arguments)
 

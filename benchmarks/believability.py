@@ -34,10 +34,13 @@ from scipy import signal, stats
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.case import Case
-from bench.compare import Comparison, Verdict, compare_observations, load_thresholds, observe_all
 from bench.compare.noise import holm
 from bench.compare.observation import Observation
-from bench.record import Build, Memory, Record, Speedup, Status, Throughput, Timing
+from bench.compare.result import Comparison, Verdict
+from bench.compare.runs import compare_observations
+from bench.compare.sources import observe_all
+from bench.compare.thresholds import load_thresholds
+from bench.records.schema import Build, Memory, Record, Speedup, Status, Throughput, Timing
 
 Array = NDArray[np.float64]
 BASELINE = "v3-eager-fp32-b1-t468"

@@ -18,8 +18,8 @@ import torch
 
 from bench.case import Case
 from bench.measure.clock import CudaEventClock
-from bench.settings import Settings
-from bench.workload import active, prepare
+from bench.run.session import active, prepare
+from bench.run.settings import Settings
 
 AGREEMENT = 0.02
 TURNS = 8

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from reports.render import write_report
+from bench.report.render import write_report
 from tests.synthetic_records import many_records, write_run
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from bench.case import Case
-from bench.judge import judge_case
-from bench.record import Record
-from bench.settings import Settings
+from bench.records.schema import Record
+from bench.run.quality import judge_case
+from bench.run.settings import Settings
 
 
 def test_quality(case: Case, settings: Settings, conclude_quality: Callable[[Record], None]) -> None:

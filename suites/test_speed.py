@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from bench.case import Case
-from bench.measure.speed import measure_case
-from bench.record import Record
-from bench.settings import Settings
+from bench.records.schema import Record
+from bench.run.settings import Settings
+from bench.run.speed import measure_case
 
 
 def test_speed(case: Case, settings: Settings, conclude_speed: Callable[[Record], None]) -> None:

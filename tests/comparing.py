@@ -7,17 +7,8 @@ from typing import Any
 import numpy as np
 
 from bench.case import Case
-from bench.record import (
-    Build,
-    EffectivePrecision,
-    Memory,
-    Record,
-    Speedup,
-    Status,
-    Throughput,
-    Timing,
-    Weights,
-)
+from bench.records.schema import Build, EffectivePrecision, Memory, Record, Speedup, Status, Throughput, Timing
+from bench.spec import Weights
 
 ENVIRONMENT: dict[str, Any] = {
     "gpu": {"name": "GPU A", "driver": "580.1", "capability": "9.0", "power_limit_w": 700},

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.record import Record, read_records
+from bench.records.jsonl import read_records
+from bench.records.schema import Record
 from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 from bench.vocoders.synthetic import initialise
 

@@ -9,7 +9,8 @@ import numpy as np
 import soundfile
 
 from bench.case import Case
-from bench.record import (
+from bench.records.jsonl import append_record, dump_record
+from bench.records.schema import (
     Build,
     EffectivePrecision,
     GpuState,
@@ -19,10 +20,8 @@ from bench.record import (
     Status,
     Throughput,
     Timing,
-    Weights,
-    append_record,
-    dump_record,
 )
+from bench.spec import Weights
 
 RUN_ID = "synthetic-run"
 FACTORS = {"eager": 1.0, "torchscript": 0.75, "tensorrt": 0.3, "tensorrt-onnx": 0.25, "compile": 0.5}

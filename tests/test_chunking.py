@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.audio.mel import default_speech, log_mel, speech_mels
 from bench.chunking import (
     SOLA_SEARCH,
     Reach,
@@ -17,7 +18,6 @@ from bench.chunking import (
     vocode_sola,
 )
 from bench.errors import InputError
-from bench.mels import default_speech, log_mel, speech_mels
 from bench.vocoders import Vocoder
 from bench.vocoders.alias_free import AliasFreeActivation
 from bench.vocoders.bigvgan import BigVgan, BigVganConfig

@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from bench.errors import InputError
-from bench.record import FILE_NAME, Status
+from bench.records.schema import FILE_NAME, Status
 from tests.conftest import ROOT, SweepRun, sweep
 
 

@@ -5,10 +5,11 @@ import copy
 import torch
 from torch import Tensor
 
-from bench.backends.base import Backend, Request, Runner, register
+from bench.backend import Backend, Request, Runner, register
 from bench.errors import UnsupportedError
-from bench.precision import autocast, observe, unsupported_reason
-from bench.record import Build
+from bench.measure.precision import observe
+from bench.precision import autocast, unsupported_reason
+from bench.records.schema import Build
 from bench.vocoders import Vocoder
 
 

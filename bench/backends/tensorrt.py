@@ -18,11 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.backends.base import Request, Runner, register
+from bench.backend import Request, Runner, register
 from bench.errors import UnsupportedError, WrongOutputError
-from bench.onnx_export import engine_form
-from bench.precision import Precision, report_engine, unsupported_reason
-from bench.record import Build, EffectivePrecision
+from bench.lowering.onnx_export import engine_form
+from bench.measure.precision import report_engine
+from bench.precision import Precision, unsupported_reason
+from bench.records.schema import Build, EffectivePrecision
 from bench.trt.backend import EngineBackend
 from bench.trt.options import Options, parse_options
 from bench.trt.shapes import Profile

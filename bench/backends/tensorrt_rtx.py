@@ -2,7 +2,7 @@
 
 import torch
 
-from bench.backends.base import Request, Runner, register
+from bench.backend import Request, Runner, register
 from bench.errors import UnsupportedError
 from bench.trt.backend import EngineBackend
 from bench.trt.library import import_library

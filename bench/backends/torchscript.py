@@ -8,10 +8,11 @@ import warnings
 import torch
 from torch import Tensor
 
-from bench.backends.base import Backend, Request, Runner, register
+from bench.backend import Backend, Request, Runner, register
 from bench.backends.eager import place
-from bench.precision import autocast, observe
-from bench.record import Build
+from bench.measure.precision import observe
+from bench.precision import autocast
+from bench.records.schema import Build
 
 
 def _release(frozen: torch.jit.ScriptModule) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from bench.changepoints import segment_means
+from bench.compare.changepoints import segment_means
 from bench.compare.machine import Key, MachineMove, centre, effective_runs, machine_moves
 from bench.compare.noise import BATCHES, benjamini_hochberg, half_scale, holm, only_modes_moved
 from bench.compare.observation import Observation

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.compare.noise import Rounds, reduce_rounds, relative_variance_of_mean
 from bench.compare.thresholds import Metric
-from bench.record import Record, Status
+from bench.records.schema import Record, Status
 
 UNKNOWN = "unknown"
 

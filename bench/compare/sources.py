@@ -6,7 +6,8 @@ from pathlib import Path
 from bench.compare.observation import Observation, observe
 from bench.compare.thresholds import Metric
 from bench.errors import InputError
-from bench.record import FILE_NAME, Record, read_records
+from bench.records.jsonl import read_records
+from bench.records.schema import FILE_NAME, Record
 
 
 def read_side(path: Path, metrics: dict[str, Metric]) -> list[Observation]:

@@ -14,8 +14,8 @@ from types import TracebackType
 import psutil
 import torch
 
-from bench.measure.gpu import nvml_handle, process_bytes, used_bytes
-from bench.record import Memory
+from bench.measure.nvml import nvml_handle, process_bytes, used_bytes
+from bench.records.schema import Memory
 
 _POLL_S = 0.002
 

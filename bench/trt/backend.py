@@ -1,6 +1,6 @@
 """What the backends that build engines have in common."""
 
-from bench.backends.base import Backend
+from bench.backend import Backend
 from bench.case import Case
 from bench.trt.options import parse_options
 

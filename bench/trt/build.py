@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from bench.errors import InputError, UnsupportedError
+from bench.lowering.mixed_precision import layer_pattern, no_such_layer
 from bench.precision import Precision
 from bench.trt.library import Library
 from bench.trt.options import Options
-from bench.vocoders.mixed import layer_pattern, no_such_layer
 
 MEL, AUDIO = "mel", "audio"
 # What the option float32 calls the sums of a stage's blocks.
@@ -41,7 +41,7 @@ def build_engine(
         options: How to build.
         float32: Pattern of the layers to keep in float32. Where typing is weak, the builder must obey if the options
             ask for them, else it shall if it can.
-        timing: What :func:`bench.engines.EngineStore.read_timing` gave.
+        timing: What :func:`bench.engine_cache.EngineStore.read_timing` gave.
         keep_timing: Takes the timing cache after the build, and a function that joins two.
 
     Raises:
@@ -149,7 +149,7 @@ def module_name(layer: str) -> str:
     ('resblocks.0.convs1.0', 'resblocks.0', 'trunk')
     """
     name = layer.strip("/").rpartition("/")[0].replace("/", ".")
-    # What bench.vocoders.mixed.Apart calls the convolution within.
+    # What bench.lowering.mixed_precision.Apart calls the convolution within.
     return name.removesuffix(".conv") or TRUNK
 
 

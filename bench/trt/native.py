@@ -14,32 +14,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.backends.base import Request, Runner
-from bench.engines import CachedEngine, EngineStore
-from bench.environment import distribution_version
+from bench.audio.mel import audio_identity, default_speech
+from bench.backend import Request, Runner
+from bench.engine_cache import CachedEngine, EngineStore
 from bench.errors import UnsupportedError, WrongOutputError
-from bench.measure.gpu import ask
-from bench.mels import audio_identity, default_speech
-from bench.onnx_export import export_onnx, opset_for
-from bench.precision import PRECISIONS, Precision, report_engine, unsupported_reason
-from bench.record import Build, EffectivePrecision
+from bench.lowering.onnx_export import export_onnx, opset_for
+from bench.measure.environment import distribution_version
+from bench.measure.nvml import ask
+from bench.measure.precision import report_engine
+from bench.precision import PRECISIONS, Precision, unsupported_reason
+from bench.records.schema import Build, EffectivePrecision
 from bench.trt.build import build_engine, keeps_timing
 from bench.trt.engine import Engine, EngineRefusedError
 from bench.trt.library import Library
 from bench.trt.options import Options, parse_options
 
-# What decides the graph beside weights, precision and shapes; an engine of another text is not this one.
-_SOURCES = (
-    "onnx_export.py",
-    "trt/build.py",
-    "vocoders/alias_free.py",
-    "vocoders/bigvgan.py",
-    "vocoders/hifigan.py",
-    "vocoders/mixed.py",
-    "vocoders/planes.py",
-    "vocoders/polyphase.py",
-    "vocoders/quantised.py",
-)
+# Whole folders that decide an engine beside weights, precision and shapes; an engine of another text is not this one.
+_SOURCES = ("lowering", "trt", "vocoders")
 
 # Kept by TensorRT 8.6 if it can, docs/tensorrt.md. Of v3 the trunk, and convolutions but for the two last stages.
 DEFAULT_FLOAT32 = {
@@ -189,8 +180,10 @@ def timing_identity(library: Library, device: torch.device) -> dict[str, str]:
 def graph_digest() -> str:
     """SHA-256 over the text of the modules that an engine's graph comes from."""
     digest = hashlib.sha256()
-    for name in _SOURCES:
-        digest.update((files("bench") / name).read_bytes())
+    for folder in _SOURCES:
+        for file in sorted((files("bench") / folder).iterdir(), key=lambda file: file.name):
+            if file.name.endswith(".py"):
+                digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
 
 

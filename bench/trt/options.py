@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from bench.errors import InputError
+from bench.lowering.activation import DEFAULT_FORM, SHORT_FORM, fewest_frames, known_form
+from bench.lowering.mixed_precision import layer_pattern
 from bench.trt.shapes import Shape, Shapes, parse_shapes
-from bench.vocoders.mixed import layer_pattern
-from bench.vocoders.polyphase import DEFAULT_FORM, SHORT_FORM, fewest_frames, known_form
 
 _MOST_MIB = 1 << 20
 
@@ -24,7 +24,7 @@ class Options:
         cuda_graph: Whether inferences replay a CUDA graph.
         timing_cache: Whether builds start from the kernels' times that earlier builds found; None where the library
             keeps them safely, see :func:`bench.trt.build.keeps_timing`.
-        activation: Form of the alias-free activation, one of :data:`bench.vocoders.polyphase.FORMS`.
+        activation: Form of the alias-free activation, one of :data:`bench.lowering.activation.FORMS`.
         float32: Regular expressions of module names that stay in float32 in a lower precision, joined by ``|``; empty
             for none, None where the library decides, see :func:`bench.trt.native.kept_layers`.
     """

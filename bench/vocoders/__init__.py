@@ -6,11 +6,10 @@ import torch
 
 from bench.case import VERSIONS
 from bench.errors import InputError
-from bench.record import Weights
+from bench.spec import SPECS, V3, V4, MelSpec, VocoderSpec, Weights
 from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 from bench.vocoders.checkpoint import identify, load_checkpoint
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
-from bench.vocoders.spec import SPECS, V3, V4, MelSpec, VocoderSpec
 from bench.vocoders.synthetic import initialise
 
 __all__ = ["SPECS", "V3", "V4", "MelSpec", "Vocoder", "VocoderSpec", "load_vocoder", "load_with_identity"]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import InputError
+from bench.spec import V3, MelSpec, VocoderSpec
 from bench.vocoders.alias_free import AliasFreeActivation
-from bench.vocoders.spec import V3, MelSpec, VocoderSpec
 
 
 @dataclass(frozen=True)

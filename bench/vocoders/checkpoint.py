@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import InputError
-from bench.record import Weights
+from bench.spec import Weights
 from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.spec import V4, VocoderSpec
 from bench.vocoders.bigvgan import same_padding
-from bench.vocoders.spec import V4, VocoderSpec
 
 SLOPE = 0.1
 # The last activation of the original takes PyTorch's default slope.

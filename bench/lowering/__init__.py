@@ -1,0 +1,1 @@
+"""Vocoders rewritten for an engine."""

@@ -1,0 +1,84 @@
+"""Which figures a report has, each either drawn or replaced by a sentence that says what is missing."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from bench.records.run import Group, Run
+from bench.report.figures import cost as plots_cost
+from bench.report.figures import sound as plots_sound
+from bench.report.figures import speed as plots_speed
+from bench.report.figures.style import house, marks, to_svg
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure of one group of rows.
+
+    Attributes:
+        name: Anchor in the page.
+        title: What it shows and of what.
+        group: Vocoder and device.
+        weights: Which weights ran; shown beside the title.
+        caption: How to read it.
+        svg: The drawing; empty where there was nothing to draw.
+        missing: Why there is no drawing.
+    """
+
+    name: str
+    title: str
+    group: str
+    weights: str
+    caption: str
+    svg: Markup
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """The figures that answer one question, one for each group."""
+
+    title: str
+    plots: tuple[Plot, ...]
+
+
+Draw = Callable[[Group, dict[str, tuple[str, str]]], tuple[Figure, str] | str]
+_FIGURES: tuple[tuple[str, str, Draw], ...] = (
+    ("latency", "Latency and real-time factor against length", plots_speed.length),
+    ("throughput", "Throughput against batch", plots_speed.batch),
+    ("speedup", "Speedup over eager fp32", plots_speed.heat_map),
+    ("fidelity", "Speed against fidelity", plots_sound.pareto),
+    ("bands", "Error by band", plots_sound.bands),
+    ("shapes", "Engines for a range of shapes", plots_cost.ranges),
+    ("memory", "Memory", plots_cost.memory),
+    ("distribution", "Latency distributions", plots_speed.distribution),
+    ("break-even", "Build time against break-even", plots_cost.break_even),
+)
+
+
+def draw_all(run: Run, progress: Callable[[Iterable], Iterable]) -> list[Section]:
+    """Draws every figure for every group.
+
+    Args:
+        run: The run.
+        progress: Wraps the iteration, to show how far it is.
+    """
+    table = marks(row.case.backend for row in run.rows)
+    drawn: dict[str, list[Plot]] = {title: [] for _, title, _ in _FIGURES}
+    jobs = [(figure, index, group) for figure in _FIGURES for index, group in enumerate(run.groups)]
+    for (name, title, draw), index, group in progress(jobs):
+        drawn[title].append(_draw(f"{name}-{index}", title, draw, group, table))
+    return [Section(title, tuple(plots)) for title, plots in drawn.items()]
+
+
+def _draw(name: str, title: str, draw: Draw, group: Group, table: dict[str, tuple[str, str]]) -> Plot:
+    heading = f"{title}, {group.name}"
+    with house():
+        found = draw(group, table)
+        if isinstance(found, str):
+            return Plot(name, heading, group.name, group.weights, "", Markup(), found)
+        drawing, caption = found
+        svg = to_svg(drawing, name, f"{heading} ({group.weights})", caption)
+    return Plot(name, heading, group.name, group.weights, caption, svg)

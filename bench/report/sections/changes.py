@@ -1,0 +1,150 @@
+"""The report's section on what changed since a baseline run: the comparison's verdicts as rows."""
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.compare.result import BAD, GOOD, Change, Comparison, Pairing, Verdict
+from bench.compare.runs import compare_runs
+from bench.records.run import Run
+from bench.report.text import count, number
+
+_ROWS_SHOWN = 600
+
+
+@dataclass(frozen=True)
+class ChangeRow:
+    """One metric of one case that is not plainly the same.
+
+    Attributes:
+        case, metric: Which.
+        verdict: In the comparison's words.
+        tone: ``bad``, ``good`` or empty, for the page's marks.
+        base, new, change: Figures with units; the change with its interval.
+        reason: What else a reader must know.
+    """
+
+    case: str
+    metric: str
+    verdict: str
+    tone: str
+    base: str
+    new: str
+    change: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What became of a run since its baseline.
+
+    Attributes:
+        title: What it is compared with.
+        headline: The verdict in one sentence.
+        facts: How it was reached.
+        rows: Everything but SAME, the worst first, at most 600.
+        left_out: How many rows are not shown.
+    """
+
+    title: str
+    headline: str
+    facts: tuple[str, ...]
+    rows: tuple[ChangeRow, ...]
+    left_out: int
+
+
+def compare(baseline: Path, run: Run) -> Compared:
+    """Compares a run with a baseline, as ``python -m bench compare`` does.
+
+    Raises:
+        InputError: the baseline cannot be read.
+    """
+    records = {id(record): record for row in run.rows for record in (row.record, row.quality) if record}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        comparison = compare_runs(baseline, list(records.values()))
+    return present(comparison, [str(item.message) for item in caught])
+
+
+def present(comparison: Comparison, notes: Sequence[str] = ()) -> Compared:
+    """A comparison as the report shows it.
+
+    Args:
+        comparison: What was found.
+        notes: What else a reader must know.
+    """
+    rows = _rows(comparison)
+    return Compared(
+        f"Since {_base(comparison)}",
+        _headline(comparison),
+        (*_facts(comparison), *notes),
+        tuple(rows[:_ROWS_SHOWN]),
+        max(0, len(rows) - _ROWS_SHOWN),
+    )
+
+
+def _base(comparison: Comparison) -> str:
+    runs = comparison.base
+    if len(runs) > 1:
+        return f"{len(runs)} runs, {runs[0]} to {runs[-1]}"
+    return runs[0] if runs else "an empty baseline"
+
+
+def _headline(comparison: Comparison) -> str:
+    base = _base(comparison)
+    if not comparison.compared:
+        return f"Nothing could be compared with {base}."
+    worse, better = len(comparison.worse), sum(case.better for case in comparison.cases)
+    told = f"{count(worse, 'case')} became worse" if worse else "Nothing became worse"
+    return f"{told} since {base}, {better} better, of {count(comparison.compared, 'case')} compared."
+
+
+def _facts(comparison: Comparison) -> list[str]:
+    facts = [
+        (
+            f"{count(comparison.tests, 'change')} tested together at {comparison.alpha:g} "
+            f"({comparison.correction}), with {count(comparison.history_nights, 'night')} of history."
+        )
+    ]
+    if comparison.machine is not None:
+        moved = _row("", comparison.machine)
+        words = f"{moved.verdict} {moved.change} {moved.reason}".strip()
+        facts.append(f"The machine itself, by its eager baselines: {words}")
+    apart = Counter(case.pairing for case in comparison.cases)
+    facts += [
+        f"{count(apart[pairing], 'case')} {words}."
+        for pairing, words in (
+            (Pairing.NOT_COMPARED, "not compared, because their machine, weights or precision differ"),
+            (Pairing.VANISHED, "in the baseline only"),
+            (Pairing.NEW, "in this run only"),
+        )
+        if apart[pairing]
+    ]
+    return facts + [f"Differs: {note}" for note in comparison.notes]
+
+
+def _rows(comparison: Comparison) -> list[ChangeRow]:
+    rows = []
+    for case in comparison.cases:
+        if case.status_verdict is not Verdict.SAME or case.pairing is Pairing.NOT_COMPARED:
+            verdict = case.status_verdict if case.status_verdict is not Verdict.SAME else case.pairing
+            statuses = (case.status_base or "no row", case.status_new or "no row")
+            reason = "; ".join(case.reasons)
+            rows.append(ChangeRow(case.id, "status", str(verdict), _tone(verdict), *statuses, "", reason))
+        rows += [_row(case.id, change) for change in case.changes if change.verdict is not Verdict.SAME]
+    return sorted(rows, key=lambda row: ("bad", "good", "").index(row.tone))
+
+
+def _row(case: str, change: Change) -> ChangeRow:
+    base, new = (f"{number(value, 4)} {change.unit}".strip() for value in (change.base, change.new))
+    text = number(change.change, 4)
+    if change.ci95_low is not None and change.ci95_high is not None:
+        text += f" [{number(change.ci95_low, 4)}, {number(change.ci95_high, 4)}]"
+    tone = _tone(change.verdict)
+    return ChangeRow(case, change.metric, str(change.verdict), tone, base, new, text, change.reason)
+
+
+def _tone(verdict: Verdict | Pairing) -> str:
+    return "bad" if verdict in BAD else "good" if verdict in GOOD else ""

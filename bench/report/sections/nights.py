@@ -1,0 +1,214 @@
+"""The report's section on the nights: how figures went over the history, and where their level moved."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from bench.compare.history import Step, Trend, earlier_nights, trend
+from bench.compare.sources import observe_all
+from bench.compare.thresholds import load_thresholds
+from bench.records.run import Run
+from bench.report.figures.style import INK, MUTED, SERIES, figure, house, to_svg
+from bench.report.sections.answer import distance, settings
+from bench.report.text import MIB, MINUS, count, number, short
+
+_PANELS, _COLUMNS, _STEPS_SHOWN = 12, 3, 400
+_WORSE, _BETTER = SERIES[1], SERIES[0]
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """A change point as text.
+
+    Attributes:
+        case, metric: Which figure.
+        night: The first night of the new level, its date and run.
+        before, after: Levels with their unit.
+        change: The change with its sign.
+        worse: Whether it is for the worse.
+        versions: What changed in versions and flags with it.
+    """
+
+    case: str
+    metric: str
+    night: str
+    before: str
+    after: str
+    change: str
+    worse: bool
+    versions: str
+
+
+@dataclass(frozen=True)
+class Nights:
+    """How the figures of a run's cases went.
+
+    Attributes:
+        headline: What there is to see, in one sentence.
+        notes: What a reader must know besides.
+        svg: The trends, a panel a figure; empty where there are too few nights.
+        caption: How to read them.
+        steps: Every change point, the newest first, at most 400.
+        left_out: Change points beyond those.
+    """
+
+    headline: str
+    notes: tuple[str, ...]
+    svg: Markup
+    caption: str
+    steps: tuple[StepRow, ...]
+    left_out: int
+
+
+def nights(run: Run, history: Path) -> Nights:
+    """Trends of the run's cases over the nights of a history folder up to this run.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    thresholds = load_thresholds()
+    records = [record for row in run.rows for record in (row.record, row.quality) if record]
+    new = observe_all({id(record): record for record in records}.values(), thresholds.metrics)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        past = earlier_nights(history, new)
+    keys = {item.key for item in new}
+    trends = trend([item for item in (*past, *new) if item.key in keys], thresholds)
+    number_of_nights = len({item.run_id for item in (*past, *new)})
+    notes = [str(item.message) for item in caught]
+    left_out = max((item.left_out for item in trends), default=0)
+    if left_out:
+        notes.append(
+            f"Up to {count(left_out, 'night')} of a case left out: another GPU, driver, weights or precision "
+            "than tonight's."
+        )
+    if number_of_nights < 2:
+        return Nights("Tonight is the first night of the history.", tuple(notes), Markup(), "", (), 0)
+    rows = [(item, step) for item in trends for step in item.steps]
+    rows.sort(key=lambda row: (_date(row[0], row[1].index), row[1].worse), reverse=True)
+    worse = sum(step.worse for _, step in rows)
+    headline = (
+        f"{count(number_of_nights, 'night')}, {count(len(trends), 'figure')}: "
+        f"{count(len(rows), 'lasting change')}, {worse} for the worse."
+    )
+    shown = _chosen(run, trends)
+    return Nights(
+        headline,
+        tuple(notes),
+        _draw(shown, run),
+        f"{len(shown)} of {count(len(trends), 'figure')}, those whose level moved last come first, then times at the "
+        "headline shape. Points are nights, a cross a night without this figure, lines the level between change "
+        "points; a change point is labelled with its change.",
+        tuple(_row(item, step) for item, step in rows[:_STEPS_SHOWN]),
+        max(0, len(rows) - _STEPS_SHOWN),
+    )
+
+
+def _date(item: Trend, index: int) -> str:
+    return item.recorded_at[index][:10]
+
+
+def _row(item: Trend, step: Step) -> StepRow:
+    before, after = (_value(item, value) for value in (step.before, step.after))
+    night = f"{_date(item, step.index)} {step.run_id}"
+    return StepRow(
+        item.id, item.metric, night, before, after, _change(item, step), step.worse, "; ".join(step.versions)
+    )
+
+
+def _value(item: Trend, value: float) -> str:
+    if item.unit == "bytes":
+        return f"{number(value / MIB)} MiB"
+    return f"{number(value, 4)} {item.unit}".strip()
+
+
+def _change(item: Trend, step: Step) -> str:
+    """A ratio's change in per cent, a difference's in its unit, with its sign."""
+    if _ratios()[item.metric] and step.before:
+        text = f"{100 * (step.after / step.before - 1):+.1f} %"
+    else:
+        text = f"{step.after - step.before:+.3g} {item.unit}".strip()
+    return text.replace("-", MINUS)
+
+
+@cache
+def _ratios() -> dict[str, bool]:
+    return {name: metric.scale == "ratio" for name, metric in load_thresholds().metrics.items()}
+
+
+def _chosen(run: Run, trends: Sequence[Trend]) -> list[Trend]:
+    """The trends to draw: those with a change point, the newest first, then times at the headline shapes."""
+    moved = [item for item in trends if item.steps]
+    moved.sort(key=lambda item: _date(item, item.steps[-1].index), reverse=True)
+    cases = {row.case.id: row.case for row in run.rows}
+    wanted = settings()["reference_frames"]
+
+    def from_headline(item: Trend) -> tuple[int, float]:
+        case = cases[item.id]
+        return case.batch, distance(case.frames, wanted.get(case.version, 500))
+
+    level = (item for item in trends if item.metric == "time" and not item.steps and len(item.values) > 1)
+    times = sorted(level, key=from_headline)
+    return [*moved, *times][:_PANELS]
+
+
+def _draw(trends: Sequence[Trend], run: Run) -> Markup:
+    if not trends:
+        return Markup()
+    rows = math.ceil(len(trends) / _COLUMNS)
+    with house():
+        drawing, axes = figure(10.5, 0.4 + 1.75 * rows, rows, _COLUMNS)
+        for panel, item in zip(axes, trends, strict=False):
+            _panel(panel, item)
+        for panel in axes[len(trends) :]:
+            panel.set_axis_off()
+        weights = ", ".join(dict.fromkeys(group.weights for group in run.groups))
+        return to_svg(drawing, "nights", f"Figures over the nights ({weights})", f"Trends of {len(trends)} figures.")
+
+
+def _panel(panel: Axes, item: Trend) -> None:
+    scale = MIB if item.unit == "bytes" else 1
+    values = np.array([np.nan if value is None else value / scale for value in item.values])
+    edges = [0, *(step.index for step in item.steps), len(values)]
+    for start, end in pairwise(edges):
+        level = float(np.nanmedian(values[start:end]))
+        panel.hlines(level, start - 0.4, end - 0.6, color=MUTED, linewidth=1)
+    for step in item.steps:
+        colour = _WORSE if step.worse else _BETTER
+        panel.axvline(step.index - 0.5, color=colour, linewidth=1, linestyle="--" if step.worse else ":")
+        words = f"{_change(item, step)} {'worse' if step.worse else 'better'}"
+        side = "right" if 2 * step.index > len(values) else "left"
+        panel.annotate(
+            words,
+            (step.index - 0.5, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(-2 if side == "right" else 2, -2),
+            textcoords="offset points",
+            ha=side,
+            va="top",
+            fontsize=7.5,
+        )
+    nights = np.arange(len(values))
+    panel.plot(nights, values, "o", color=INK, markersize=3)
+    missing = nights[np.isnan(values)]
+    if len(missing):
+        bottom = float(np.nanmin(values))
+        panel.plot(missing, np.full(len(missing), bottom), "x", color=_WORSE, markersize=5)
+    low, high = np.nanmin(values), np.nanmax(values)
+    room = max(float(high - low), 0.05 * abs(float(high)), 1e-6)
+    panel.set_ylim(low - 0.25 * room, high + 0.6 * room)
+    unit = "MiB" if item.unit == "bytes" else item.unit
+    panel.set_title(f"{short(item.id)}\n{item.metric}{f', {unit}' if unit else ''}", fontsize=8)
+    ends = [0, len(values) - 1]
+    panel.set_xticks(ends, [_date(item, index) for index in ends])
+    first, *_, last = panel.get_xticklabels()
+    first.set_horizontalalignment("left")
+    last.set_horizontalalignment("right")

@@ -1,0 +1,94 @@
+"""Numbers and names as the report writes them."""
+
+from collections.abc import Iterable
+
+from bench.case import Case
+
+MIB = 2**20
+TIMES = "\N{MULTIPLICATION SIGN}"
+MINUS = "\N{MINUS SIGN}"
+_LABEL = 40
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A value with ``digits`` significant digits and no exponent; empty when it was not measured.
+
+    >>> number(0.01234), number(12.0), number(345678.0), number(None)
+    ('0.0123', '12.0', '345678', '')
+    """
+    if value is None:
+        return ""
+    if value != value or value in (float("inf"), float("-inf")):
+        return str(value)
+    if value == 0:
+        return "0"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:.0f}" if abs(value) >= 10**digits else f"{value:#.{digits}g}".rstrip(".")
+    if abs(value) < 1e-4:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:#.{digits}g}"
+
+
+def interval(value: float | None, low: float | None, high: float | None, digits: int = 4, unit: str = "") -> str:
+    """A value and its interval; the value alone where there is none, and nothing where there is no value.
+
+    >>> interval(12.31, 12.28, 12.36, unit=" ms"), interval(2.0, None, None, 3)
+    ('12.31 ms [12.28, 12.36]', '2.00')
+    """
+    if value is None:
+        return ""
+    ends = "" if low is None or high is None else f" [{number(low, digits)}, {number(high, digits)}]"
+    return f"{number(value, digits)}{unit}{ends}"
+
+
+def ratio(value: float | None, low: float | None, high: float | None) -> str:
+    """A speedup and its interval, such as ``2.51x [2.48, 2.55]``."""
+    return interval(value, low, high, 3, TIMES)
+
+
+def mebibytes(value: int | None) -> str:
+    """Bytes as MiB without the unit; empty when they were not measured."""
+    return "" if value is None else number(value / MIB)
+
+
+def short(label: str) -> str:
+    """A label for a figure, at most 40 characters; a longer one loses its middle.
+
+    >>> short("tensorrt fp16"), len(short("tensorrt fp16 " + 9 * "option=value "))
+    ('tensorrt fp16', 40)
+    """
+    return label if len(label) <= _LABEL else f"{label[: _LABEL - 16]}\N{HORIZONTAL ELLIPSIS}{label[-15:]}"
+
+
+def labels(names: Iterable[str]) -> dict[str, str]:
+    """Configurations as figures call them: without the options that all with options share, and short.
+
+    Two that would then be called the same keep what they are called in tables.
+
+    >>> labels(["eager fp16", "tensorrt fp16 level=1", "tensorrt fp16 level=1 shapes=dynamic"])["tensorrt fp16 level=1"]
+    'tensorrt fp16'
+    """
+    distinct = list(dict.fromkeys(names))
+    options = [{part for part in name.split(" ") if "=" in part} for name in distinct]
+    given = [parts for parts in options if parts]
+    shared = set.intersection(*given) if len(given) > 1 else set()
+    told = {name: " ".join(part for part in name.split(" ") if part not in shared) for name in distinct}
+    for shown in (lambda name: short(told[name]), lambda name: told[name]):
+        found = {name: shown(name) for name in distinct}
+        if len(set(found.values())) == len(distinct):
+            return found
+    return {name: name for name in distinct}
+
+
+def shape(case: Case) -> str:
+    """The shape of a case in words, such as ``batch 4, 468 frames``."""
+    return f"batch {case.batch}, {case.frames} frames"
+
+
+def count(items: int, one: str, many: str | None = None) -> str:
+    """A count with its noun in the right number.
+
+    >>> count(1, "case"), count(3, "case")
+    ('1 case', '3 cases')
+    """
+    return f"{items} {one if items == 1 else many or one + 's'}"

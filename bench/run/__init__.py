@@ -1,0 +1,1 @@
+"""Runs cases: what they share, speed, quality, sweeps and builds."""

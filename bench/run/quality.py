@@ -1,0 +1,239 @@
+"""The sound of one case: ``judge_case(case, settings) -> Record``.
+
+The reference is eager float32 with TF32 off, one item at a time, on the same device, with the same weights and
+mels. The runner first serves timed calls, as in the speed suite; what is judged are its answers to other inputs
+after them, so that a buffer that is not refilled shows. Where it is affordable, both are also compared with the
+float64 output of the same network, which gives the error as a multiple of eager's own.
+"""
+
+import copy
+import dataclasses
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.audio.speech import speech_inputs
+from bench.backend import Runner
+from bench.case import Case
+from bench.measure.clock import clock_for
+from bench.precision import autocast_dtype
+from bench.quality import (
+    Fidelity,
+    Verdict,
+    batch_mismatch,
+    compare_items,
+    error_multiple,
+    judge,
+    stale_output,
+    worst,
+    write_listening_files,
+    wrong_shape,
+)
+from bench.records.schema import Record
+from bench.run.session import Prepared, active, load, outcome, prepare
+from bench.run.settings import Settings
+from bench.spec import VocoderSpec
+from bench.vocoders import Vocoder
+
+# Calls before the judged ones, as a timed run would make them.
+TIMED_CALLS = 3
+# Float64 costs little at these sizes: any short input on a CPU, one case per version on a GPU.
+FLOAT64_CPU_FRAMES = 32
+# Perceptual metrics need speech of some length, and take seconds.
+PERCEPTUAL_MIN_S = 1.0
+# A streaming chunk and the reference length are kept to listen to.
+CHUNK_FRAMES = 23
+# Under this level a reference is silence, where ratios mean nothing and the error itself has to be inaudible.
+SILENCE_DB = -60.0
+INAUDIBLE = 2.0**-11
+_RANK = {"pass": 0, "warn": 1, "fail": 2}
+
+
+def judge_case(case: Case, settings: Settings) -> Record:
+    """Judges one case.
+
+    Args:
+        case: What to run.
+        settings: Of the run; plain values, so that this can be called in a worker process.
+
+    Returns:
+        The case's record with ``fidelity`` filled in: the fields of :class:`bench.quality.Fidelity` for the run's
+        speech (of a batch, the worst item), ``verdict``, ``decided_by`` and ``reason`` over all inputs, ``inputs``
+        with each one's, and ``error_multiple`` and ``eager_float64_snr_db`` where float64 was affordable.
+
+    Raises:
+        InputError: the weights or the audio cannot be used.
+    """
+    return outcome(case, settings, "quality", lambda: _judge(case, settings))
+
+
+def _judge(case: Case, settings: Settings) -> dict[str, Any]:
+    prepared = prepare(case, settings)
+    try:
+        return _judge_runner(case, settings, prepared)
+    finally:
+        prepared.runner.close()
+
+
+def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[str, Any]:
+    device = torch.device(settings.device)
+    vocoder, _ = load(case.version, settings.weights, settings.seed)
+    spec = vocoder.spec
+    tier = _tier(case, device)
+    clock = clock_for(device)
+    inputs = speech_inputs(settings.audio, spec, case.batch, case.frames)
+    references = _references(case.baseline("fp32"), settings)
+    with active(case, device):
+        for _ in range(TIMED_CALLS):
+            clock.time_ms(prepared.call)
+        stale = _to_numpy(prepared.call())
+        precision = prepared.runner.effective(prepared.mel)
+    verdicts: dict[str, Verdict] = {}
+    found: dict[str, Fidelity] = {}
+    files: dict[str, str] = {}
+    extra: dict[str, Any] = {}
+    for name, mel in inputs.items():
+        if mel.shape != prepared.mel.shape and not prepared.runner.takes(tuple(mel.shape)):
+            continue
+        singles = references[name]
+        with active(case, device):
+            output = _run(prepared.runner, mel, device)
+        if name != "speech" and output.shape == stale.shape:
+            verdicts["stale_output"] = stale_output(stale, output) or Verdict("pass")
+        expected = (len(mel), mel.shape[-1] * spec.upsample)
+        wrong = wrong_shape(output, expected)
+        if wrong is not None:
+            verdicts[name] = wrong
+            continue
+        perceptual = name == "speech" and case.batch == 1 and spec.audio_s(case.frames) >= PERCEPTUAL_MIN_S
+        items = compare_items(np.stack(singles), output, spec.sample_rate, perceptual=perceptual)
+        found[name] = worst(items)
+        verdicts[name] = _verdict(found[name], tier)
+        if len(mel) > 1 and name == "speech":
+            verdicts["batch"] = batch_mismatch(output, singles, spec.sample_rate, tier) or Verdict("pass")
+        if name == "speech" and _worth_hearing(case, spec):
+            files = _write(singles[0], output[0], spec, case, settings)
+        if name == "speech" and _float64_affordable(case, spec, device):
+            extra = _against_float64(vocoder, mel, singles, output, device)
+    decided = max(verdicts.items(), key=lambda item: _RANK[item[1].tier])
+    main = found.get("speech", Fidelity())
+    name, verdict = decided
+    return {
+        "build": prepared.runner.build,
+        "precision": precision,
+        "files": files,
+        "fidelity": {
+            **_finite(dataclasses.asdict(main)),
+            **extra,
+            "verdict": verdict.tier,
+            "decided_by": verdict.decided_by,
+            "reason": f"{name}: {verdict.reason}" if verdict.reason else "",
+            "tier": tier,
+            "reference": "eager fp32, TF32 off, batch 1, same device, weights and mels",
+            "inputs": {key: _summary(verdicts[key], found.get(key)) for key in verdicts},
+        },
+    }
+
+
+@lru_cache(maxsize=1)
+def _references(eager: Case, settings: Settings) -> dict[str, list[NDArray[np.float32]]]:
+    """Eager float32's answers, item by item, to every input of a shape; kept for the backends that follow."""
+    device = torch.device(settings.device)
+    spec = load(eager.version, settings.weights, settings.seed)[0].spec
+    single = dataclasses.replace(eager, batch=1)
+    reference = prepare(single, settings)
+    inputs = speech_inputs(settings.audio, spec, eager.batch, eager.frames)
+    with active(single, device):
+        return {
+            name: [_to_numpy(reference.runner.run(item[None].to(device)))[0] for item in mel]
+            for name, mel in inputs.items()
+        }
+
+
+def _tier(case: Case, device: torch.device) -> str:
+    """Whose limits apply: autocast is judged as what it lowers to."""
+    if case.precision == "autocast" and autocast_dtype(device) is torch.bfloat16:
+        return "bf16"
+    return case.precision
+
+
+def _verdict(fidelity: Fidelity, tier: str) -> Verdict:
+    level = fidelity.reference_level_db
+    if level is None or level > SILENCE_DB or fidelity.max_abs is None:
+        return judge(fidelity, tier)
+    if fidelity.max_abs > INAUDIBLE:
+        return Verdict("fail", "max_abs", f"where the reference is silent, the output is {fidelity.max_abs:.2g}")
+    return Verdict("pass")
+
+
+def _run(runner: Runner, mel: Tensor, device: torch.device) -> NDArray[np.float32]:
+    return _to_numpy(runner.run(mel.to(device, runner.dtype)))
+
+
+def _to_numpy(wave: Tensor) -> NDArray[np.float32]:
+    """A copy ``(batch, samples)``; a runner may reuse its output's memory."""
+    return wave.detach().to("cpu", torch.float32, copy=True).flatten(1).numpy()
+
+
+def _worth_hearing(case: Case, spec: VocoderSpec) -> bool:
+    return case.batch == 1 and case.frames in (CHUNK_FRAMES, spec.t_ref)
+
+
+def _write(
+    reference: NDArray[np.float32], test: NDArray[np.float32], spec: VocoderSpec, case: Case, settings: Settings
+) -> dict[str, str]:
+    """Listening files beside the records; paths are relative to the run's directory."""
+    directory = Path("listen")
+    names = write_listening_files(
+        reference, np.nan_to_num(test), spec.sample_rate, settings.directory / directory, case.id
+    )
+    return {role: str(directory / name) for role, name in names.items()}
+
+
+def _float64_affordable(case: Case, spec: VocoderSpec, device: torch.device) -> bool:
+    if device.type == "cuda":
+        return case.batch == 1 and case.frames == spec.t_ref
+    return case.frames <= FLOAT64_CPU_FRAMES and case.batch == 1
+
+
+def _against_float64(
+    vocoder: Vocoder,
+    mel: Tensor,
+    singles: list[NDArray[np.float32]],
+    output: NDArray[np.float32],
+    device: torch.device,
+) -> dict[str, Any]:
+    exact = copy.deepcopy(vocoder).to(device, torch.float64)
+    with torch.inference_mode():
+        truth = exact(mel.to(device, torch.float64)).flatten(1).cpu().numpy()
+    rate = vocoder.spec.sample_rate
+    eager = worst(compare_items(truth, np.stack(singles), rate))
+    tested = worst(compare_items(truth, output, rate))
+    return {
+        "error_multiple": error_multiple(tested, eager),
+        "float64_snr_db": tested.snr_db,
+        "eager_float64_snr_db": eager.snr_db,
+    }
+
+
+def _summary(verdict: Verdict, fidelity: Fidelity | None) -> dict[str, Any]:
+    return {
+        "verdict": verdict.tier,
+        "decided_by": verdict.decided_by,
+        "reason": verdict.reason,
+        "snr_db": None if fidelity is None else fidelity.snr_db,
+        "worst_segment_snr_db": None if fidelity is None else fidelity.worst_segment_snr_db,
+        "lsd_db": None if fidelity is None else fidelity.lsd_db,
+    }
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: a level of digital silence becomes None."""
+    return {
+        key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in values.items()
+    }

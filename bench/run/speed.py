@@ -1,0 +1,242 @@
+"""The speed of one case: ``measure_case(case, settings) -> Record``.
+
+::
+
+    prepare the case     build seconds
+    one call             first call at this shape
+    precision            watched in an untimed call
+    warm up              until two calls agree
+    memory               peak over two calls, nothing else loaded
+    prepare baselines    eager at the same precision, eager fp32; for a range of shapes, the engine for this one
+    rounds               case and baselines in turn, timed
+    back to back         calls without waiting in between: throughput
+"""
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from bench.backends import find_backend
+from bench.case import Case
+from bench.measure.clock import Clock, Duration, clock_for
+from bench.measure.memory import MemoryMeter
+from bench.measure.nvml import GpuMonitor
+from bench.measure.sampling import Contender, Samples, sample
+from bench.measure.statistics import (
+    P90_FLOOR,
+    P99_FLOOR,
+    median_deviation,
+    median_interval,
+    percentile,
+    ratio_interval,
+)
+from bench.precision import find_precision
+from bench.records.schema import Build, Record, Speedup, Throughput, Timing
+from bench.run.session import Prepared, active, check_waveform, load, outcome, prepare
+from bench.run.settings import Settings
+
+# Warm-up ends when two consecutive calls agree this well, after this many calls or this long.
+WARMUP_AGREEMENT = 0.1
+WARMUP_MIN_CALLS = 3
+WARMUP_MAX_CALLS = 20
+WARMUP_LIMIT_S = 5.0
+# Length of the back-to-back window on a GPU.
+WINDOW_S = 0.3
+WINDOW_MIN_CALLS = 5
+WINDOW_MAX_CALLS = 500
+
+
+def measure_case(case: Case, settings: Settings) -> Record:
+    """Measures one case.
+
+    Args:
+        case: What to run.
+        settings: Of the run; plain values, so that this can be called in a worker process.
+
+    Returns:
+        The case's record, whatever happened.
+
+    Raises:
+        InputError: the weights or the audio cannot be used.
+    """
+    return outcome(case, settings, "speed", lambda: _measure(case, settings))
+
+
+def _measure(case: Case, settings: Settings) -> dict[str, object]:
+    with ExitStack() as stack:
+        return _measure_open(case, settings, stack)
+
+
+def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str, object]:
+    device = torch.device(settings.device)
+    spec = load(case.version, settings.weights, settings.seed)[0].spec
+    clock = clock_for(device)
+    monitor = GpuMonitor(device)
+    meter = MemoryMeter(device)
+    prepared = prepare(case, settings)
+    stack.callback(prepared.runner.close)
+    with active(case, device):
+        first_ms = clock.time_ms(prepared.call).host_ms
+        check_waveform(prepared.call(), case, spec)
+        precision = prepared.runner.effective(prepared.mel)
+        calls, warmup_s = _warm_up(prepared, clock)
+        memory = meter.weigh(prepared.call)
+    cases, runners, notes = [case], [prepared], {}
+    twin = find_backend(case.backend).static_twin(case, anywhere=settings.twins == "all")
+    twin = None if settings.twins == "off" else twin
+    for other in _baselines(case):
+        runner = prepare(other, settings)
+        stack.callback(runner.runner.close)
+        with active(other, device):
+            _warm_up(runner, clock)
+        cases.append(other)
+        runners.append(runner)
+    if twin is not None:
+        try:
+            runners.append(_prepare_twin(twin, settings, clock, stack))
+            cases.append(twin)
+        except Exception as error:  # noqa: BLE001 - what is wrong with the twin is not wrong with the case
+            notes["static"] = f"{type(error).__name__}: {error}".splitlines()[0]
+    contenders = [_contender(c, r, clock, device) for c, r in zip(cases, runners, strict=True)]
+    samples, reason = sample(contenders, settings.stop, settings.seed, monitor.read)
+    monitor.read()
+    audio_s = case.batch * spec.audio_s(case.frames)
+    with active(case, device):
+        throughput = _throughput(prepared, clock, samples[0], audio_s)
+        check_waveform(prepared.call(), case, spec)
+    speedups = {
+        other: _speedup(other, samples[0], theirs, clock, settings.seed)
+        for other, theirs in zip(cases, samples, strict=True)
+    }
+    fp32, same_precision = speedups[case.baseline("fp32")], speedups.get(case.baseline(case.precision))
+    build = replace(prepared.runner.build, details={**prepared.runner.build.details, **notes})
+    return {
+        "timing": _timing(clock, samples[0], reason, first_ms, calls, warmup_s),
+        "throughput": throughput,
+        "speedup_same_precision": same_precision,
+        "speedup_fp32": fp32,
+        "speedup_static": speedups.get(twin) if twin else None,
+        "memory": memory,
+        "build": _with_break_even(build, same_precision or fp32, samples[0]),
+        "precision": precision,
+        "gpu_state": monitor.summary(),
+    }
+
+
+def _with_break_even(build: Build, speedup: Speedup, samples: Samples) -> Build:
+    """Adds how many inferences the build takes to pay for itself."""
+    gained_ms = speedup.baseline_median_ms - float(np.median(samples.device_ms))
+    if build.cost_s <= 0 or gained_ms <= 0:
+        return build
+    return replace(build, break_even_inferences=1000 * build.cost_s / gained_ms)
+
+
+def _baselines(case: Case) -> list[Case]:
+    """The eager cases that run in turn with a case, each once."""
+    # PyTorch computes nothing in eight bits, so there is no eager of that precision.
+    same = [] if find_precision(case.precision).quantised else [case.baseline(case.precision)]
+    return [other for other in dict.fromkeys([*same, case.baseline("fp32")]) if other != case]
+
+
+def _prepare_twin(twin: Case, settings: Settings, clock: Clock, stack: ExitStack) -> Prepared:
+    """The same engine for one shape, tried out as the case itself was: a ratio to something else means nothing."""
+    device = torch.device(settings.device)
+    prepared = prepare(twin, settings)
+    stack.callback(prepared.runner.close)
+    with active(twin, device):
+        check_waveform(prepared.call(), twin, load(twin.version, settings.weights, settings.seed)[0].spec)
+        prepared.runner.effective(prepared.mel)
+        _warm_up(prepared, clock)
+    return prepared
+
+
+def _contender(case: Case, prepared: Prepared, clock: Clock, device: torch.device) -> Contender:
+    def once() -> Duration:
+        with active(case, device):
+            return clock.time_ms(prepared.call)
+
+    return once
+
+
+def _warm_up(prepared: Prepared, clock: Clock) -> tuple[int, float]:
+    """Calls until two agree; returns the number of calls and their host seconds."""
+    started = time.perf_counter()
+    durations: list[float] = []
+    while len(durations) < WARMUP_MAX_CALLS:
+        durations.append(clock.time_ms(prepared.call).device_ms)
+        if len(durations) >= WARMUP_MIN_CALLS:
+            last, previous = durations[-1], durations[-2]
+            if abs(last - previous) <= WARMUP_AGREEMENT * previous:
+                break
+            if time.perf_counter() - started > WARMUP_LIMIT_S:
+                break
+    return len(durations), time.perf_counter() - started
+
+
+def _throughput(prepared: Prepared, clock: Clock, samples: Samples, audio_s: float) -> Throughput:
+    median_s = float(np.median(samples.device_ms)) / 1000
+    if clock.name == "wall":
+        rounds, elapsed_s, method = len(samples.host_ms), sum(samples.host_ms) / 1000, "rounds"
+    else:
+        rounds = int(np.clip(WINDOW_S / median_s, WINDOW_MIN_CALLS, WINDOW_MAX_CALLS))
+        method = "back-to-back"
+        clock.synchronize()
+        started = time.perf_counter()
+        for _ in range(rounds):
+            prepared.call()
+        clock.synchronize()
+        elapsed_s = time.perf_counter() - started
+    return Throughput(
+        inferences_per_s=rounds / elapsed_s,
+        audio_s_per_s=rounds * audio_s / elapsed_s,
+        real_time_factor=median_s / audio_s,
+        rounds=rounds,
+        method=method,
+    )
+
+
+def _speedup(baseline: Case, samples: Samples, theirs: Samples, clock: Clock, seed: int) -> Speedup:
+    interval = ratio_interval(theirs.device_ms, samples.device_ms, seed)
+    return Speedup(
+        baseline=baseline.id,
+        ratio=float(np.median(theirs.device_ms) / np.median(samples.device_ms)),
+        ci95_low=interval[0] if interval else None,
+        ci95_high=interval[1] if interval else None,
+        baseline_median_ms=float(np.median(theirs.device_ms)),
+        baseline_samples_ms=theirs.device_ms,
+        baseline_launch_median_ms=_launch_median(clock, theirs),
+    )
+
+
+def _launch_median(clock: Clock, samples: Samples) -> float | None:
+    """None where a call returns when its work is done, so that there is nothing to tell apart."""
+    return None if clock.name == "wall" else float(np.median(samples.launch_ms))
+
+
+def _timing(clock: Clock, samples: Samples, reason: str, first_ms: float, warmup_calls: int, warmup_s: float) -> Timing:
+    device = samples.device_ms
+    interval = median_interval(device)
+    return Timing(
+        clock=clock.name,
+        samples_ms=device,
+        host_samples_ms=samples.host_ms,
+        median_ms=float(np.median(device)),
+        mad_ms=median_deviation(device),
+        ci95_low_ms=interval[0] if interval else None,
+        ci95_high_ms=interval[1] if interval else None,
+        p90_ms=percentile(device, 90, P90_FLOOR),
+        p99_ms=percentile(device, 99, P99_FLOOR),
+        mean_ms=float(np.mean(device)),
+        min_ms=min(device),
+        max_ms=max(device),
+        host_median_ms=float(np.median(samples.host_ms)),
+        rounds=len(device),
+        stop_reason=reason,
+        first_call_ms=first_ms,
+        warmup_rounds=warmup_calls + 3,
+        warmup_s=warmup_s,
+        launch_median_ms=_launch_median(clock, samples),
+    )

@@ -1,0 +1,169 @@
+"""What a precision sets is what is in effect, and another one is noticed."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.errors import InputError, WrongOutputError
+from bench.measure.precision import observe, report_engine
+from bench.precision import PRECISIONS, autocast, autocast_dtype, find_precision, flags, unsupported_reason
+
+CPU = torch.device("cpu")
+GPU_SWITCHES = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+CPU_SWITCHES = (torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv)
+
+
+def settings() -> list[str]:
+    """What PyTorch's switches say now."""
+    return [switch.fp32_precision for switch in (*GPU_SWITCHES, *CPU_SWITCHES)]
+
+
+def two_convolutions(dtype: torch.dtype) -> nn.Module:
+    """One convolution of each kind that vocoders have."""
+    layers = nn.Sequential(nn.Conv1d(4, 4, 3, padding=1), nn.ConvTranspose1d(4, 2, 4, 2, padding=1))
+    return layers.to(dtype).requires_grad_(False)
+
+
+def watch(run: Callable[[Tensor], Tensor], name: str, dtype: torch.dtype, weights: str | None = None):
+    """Observes ``run`` as a timed round would call it."""
+    precision = PRECISIONS[name]
+    with flags(precision), torch.inference_mode():
+        return observe(run, torch.ones(1, 4, 8, dtype=dtype), precision, weights)
+
+
+def test_fp32_switches_tf32_off_everywhere() -> None:
+    """fp32 sets strict float32 in every switch, also those that PyTorch leaves at TF32, and puts them back."""
+    before = settings()
+    with flags(PRECISIONS["fp32"]):
+        assert settings() == ["ieee"] * 4
+    assert settings() == before
+
+
+def test_tf32_is_for_the_gpu_only() -> None:
+    """tf32 allows the rounding in the GPU's convolutions and products, and nowhere on the CPU."""
+    with flags(PRECISIONS["tf32"]):
+        assert settings() == ["tf32", "tf32", "ieee", "ieee"]
+
+
+def test_switches_are_put_back_after_an_error() -> None:
+    """A case that fails leaves no switch behind for the next."""
+    before = settings()
+    with pytest.raises(ZeroDivisionError), flags(PRECISIONS["tf32"]):
+        raise ZeroDivisionError
+    assert settings() == before
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("fp32", "float32"), ("bf16", "bfloat16"), ("fp16", "float16")])
+def test_convolutions_are_seen(name: str, dtype: str) -> None:
+    """The profiler finds both kinds of convolution and their data types."""
+    found = watch(two_convolutions(getattr(torch, dtype)), name, getattr(torch, dtype))
+    assert (found.weights, found.compute, found.output) == (dtype, dtype, dtype)
+    assert found.evidence.startswith("2 convolutions")
+    assert (found.tf32_convolution, found.tf32_matmul, found.tf32_observed, found.autocast) == (None,) * 4
+
+
+def test_autocast_lowers_the_convolutions() -> None:
+    """Autocast's record says that float32 weights ran in its lower type."""
+    layers = two_convolutions(torch.float32)
+
+    def run(mel: Tensor) -> Tensor:
+        with autocast(PRECISIONS["autocast"], CPU):
+            return layers(mel)
+
+    found = watch(run, "autocast", torch.float32, "float32")
+    lower = str(autocast_dtype(CPU)).removeprefix("torch.")
+    assert lower in ("bfloat16", "float16")
+    assert (found.weights, found.compute, found.autocast) == ("float32", lower, lower)
+
+
+def _upcast_inside(mel: Tensor) -> Tensor:
+    return two_convolutions(torch.float32)(mel.float()).half()
+
+
+def _one_of_two(mel: Tensor) -> Tensor:
+    return two_convolutions(torch.float32)(two_convolutions(torch.bfloat16)(mel).float().repeat(1, 2, 1)).bfloat16()
+
+
+def _no_convolution(mel: Tensor) -> Tensor:
+    return mel * 2
+
+
+@pytest.mark.parametrize(
+    ("run", "name", "dtype", "message"),
+    [
+        (_upcast_inside, "fp16", torch.float16, "labelled fp16, but the convolutions ran in float32."),
+        (_one_of_two, "bf16", torch.bfloat16, "labelled bf16, but the convolutions ran in bfloat16, float32."),
+        (two_convolutions(torch.float32), "autocast", torch.float32, "labelled autocast, but"),
+        (_no_convolution, "fp32", torch.float32, "labelled fp32, but the convolutions ran in nothing."),
+    ],
+)
+def test_another_precision_is_an_error(
+    run: Callable[[Tensor], Tensor], name: str, dtype: torch.dtype, message: str
+) -> None:
+    """Convolutions in another type than the label's, all or some of them, are named."""
+    with pytest.raises(WrongOutputError) as caught:
+        watch(run, name, dtype)
+    assert str(caught.value).startswith(message)
+
+
+def test_tf32_rounding_under_fp32_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU whose float32 convolutions round is no fp32 case, and is what a tf32 case records."""
+    monkeypatch.setattr("bench.precision.tf32_rounding", lambda _: True)
+    run = two_convolutions(torch.float32)
+    mel = torch.ones(1, 4, 8)
+    monkeypatch.setattr(Tensor, "device", torch.device("cuda:0"), raising=False)
+    with pytest.raises(WrongOutputError, match="rounded to TF32"), flags(PRECISIONS["fp32"]):
+        observe(run, mel, PRECISIONS["fp32"])
+    with flags(PRECISIONS["tf32"]):
+        found = observe(run, mel, PRECISIONS["tf32"])
+    assert (found.tf32_convolution, found.tf32_matmul, found.tf32_observed) == (True, True, True)
+
+
+def test_engines_report_for_themselves() -> None:
+    """An engine's account is recorded with its evidence; what was not probed is blank."""
+    found = report_engine(
+        PRECISIONS["tf32"],
+        torch.device("cuda:0"),
+        weights="float32",
+        compute="float32 (7)",
+        output=torch.float32,
+        evidence="an inspector",
+    )
+    assert (found.compute, found.output, found.evidence) == ("float32 (7)", "float32", "an inspector")
+    assert (found.tf32_convolution, found.tf32_observed) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("device", "tf32", "said"), [("cuda:0", False, False), ("cuda:0", True, True), ("cpu", True, None)]
+)
+def test_an_engine_with_layers_in_tf32_says_so(device: str, tf32: bool, said: bool | None) -> None:
+    """Whatever its label; a device without TF32 leaves it blank."""
+    found = report_engine(
+        PRECISIONS["fp16"],
+        torch.device(device),
+        weights="float16, float32",
+        compute="float16 (1), tf32 (1)",
+        output=torch.float16,
+        evidence="an inspector",
+        tf32=tf32,
+    )
+    assert found.tf32_convolution is said
+
+
+def test_what_a_device_cannot_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TF32 off NVIDIA GPUs, TF32 or bfloat16 before Ampere, and fp8 before Ada, are refused in one sentence."""
+    assert unsupported_reason(PRECISIONS["tf32"], CPU) == "tf32 exists on NVIDIA GPUs only."
+    assert [name for name in PRECISIONS if unsupported_reason(PRECISIONS[name], CPU)] == ["tf32"]
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    refused = [name for name in PRECISIONS if unsupported_reason(PRECISIONS[name], torch.device("cuda:0"))]
+    assert refused == ["tf32", "bf16", "fp8"]
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    assert not any(unsupported_reason(precision, torch.device("cuda:0")) for precision in PRECISIONS.values())
+
+
+def test_unknown_precision() -> None:
+    """A precision that does not exist is answered with those that do."""
+    with pytest.raises(InputError, match="unknown precision 'int4'; choose from fp32, tf32, fp16, bf16, autocast"):
+        find_precision("int4")

@@ -1,0 +1,143 @@
+"""Records come back as they were written, whatever happened to the file in between."""
+
+import json
+import math
+import warnings
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from bench.case import Case
+from bench.errors import InputError
+from bench.records.frame import records_frame
+from bench.records.jsonl import append_record, dump_record, load_record, newest_run, read_records
+from bench.records.schema import FILE_NAME, SCHEMA_VERSION, EffectivePrecision, GpuState, Record, Status
+from tests.synthetic_records import speed_record
+
+CASE = Case("v3", "tensorrt-onnx", "fp16", 2, 23, (("level", "1"), ("tactics", "CUDNN+CUBLAS")))
+FAILED = Record("run", "speed", CASE, Status.CRASHED, "RuntimeError: went away", "cpu", "2026-01-01T00:00:00+00:00", 0)
+
+
+def whole_record() -> Record:
+    """A record in which every optional field has a value."""
+    record = speed_record(Case("v3", "eager", "fp16", 2, 23), rounds=8)
+    return replace(
+        record,
+        case=CASE,
+        precision=EffectivePrecision("float16", "float16", "float16", False, True, False, "float16", "a probe"),
+        speedup_static=record.speedup_fp32,
+        gpu_state=GpuState(1980, 1700, 2619, 60, 500.5, ("power_cap",), 3),
+        fidelity={"snr_db": 71.5, "items": [1, None]},
+        files={"test": "wav/test.wav"},
+    )
+
+
+def test_every_field_survives_the_disk(tmp_path: Path) -> None:
+    """A record with every field set, and one with none, are read as they were written, in order."""
+    record = whole_record()
+    empty = [
+        item.name for item in fields(Record) if type(None) in get_args(item.type) and getattr(record, item.name) is None
+    ]
+    assert not empty
+    append_record(tmp_path, record)
+    append_record(tmp_path, FAILED)
+    assert read_records(tmp_path) == [record, FAILED]
+    assert read_records(tmp_path / FILE_NAME) == [record, FAILED]
+
+
+def test_a_line_is_strict_json() -> None:
+    """What was not measured is null, every line names the schema, and NaN cannot be written."""
+    data = json.loads(dump_record(FAILED))
+    assert data["timing"] is None
+    assert data["memory"] is None
+    assert data["status"] == "crashed"
+    assert data["schema_version"] == SCHEMA_VERSION
+    assert "\n" not in dump_record(whole_record())
+    with pytest.raises(ValueError, match="JSON compliant"):
+        dump_record(replace(FAILED, fidelity={"snr_db": math.nan}))
+
+
+def test_a_line_cut_off_costs_only_itself(tmp_path: Path) -> None:
+    """A process that dies in the middle of a line loses that line; later appends and reads go on."""
+    append_record(tmp_path, FAILED)
+    with (tmp_path / FILE_NAME).open("a", encoding="utf-8") as file:
+        file.write(dump_record(whole_record())[:200])
+    with pytest.warns(UserWarning, match="line 2 was cut off"):
+        assert read_records(tmp_path) == [FAILED]
+    append_record(tmp_path, FAILED)
+    with pytest.warns(UserWarning, match="line 2 was cut off"):
+        assert read_records(tmp_path) == [FAILED, FAILED]
+
+
+def test_unknown_fields_are_ignored() -> None:
+    """A field that this version does not know, at any depth, does not hinder reading."""
+    data = json.loads(dump_record(whole_record()))
+    data["colour"] = "red"
+    data["timing"]["phase_of_moon"] = 0.5
+    assert load_record(json.dumps(data)) == whole_record()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_version": SCHEMA_VERSION + 1}, "update the suite"),
+        ({"schema_version": None}, "schema None"),
+        ({"status": "splendid"}, r"\$\.status"),
+        ({"case": None}, "not a record"),
+    ],
+)
+def test_unreadable_records_are_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    """A newer schema or a wrong value is one sentence with the file and the line."""
+    line = json.dumps(json.loads(dump_record(FAILED)) | change)
+    (tmp_path / FILE_NAME).write_text(f"{dump_record(FAILED)}\n{line}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        read_records(tmp_path)
+    assert f"{FILE_NAME}, line 2" in str(caught.value)
+
+
+def test_not_a_run(tmp_path: Path) -> None:
+    """A directory without records, a file of something else and a line that is no object are refused."""
+    with pytest.raises(InputError, match="cannot read records"):
+        read_records(tmp_path)
+    other = tmp_path / "notes.txt"
+    other.write_text("hello\n", encoding="utf-8")
+    with pytest.raises(InputError, match="holds no record"):
+        read_records(other)
+    other.write_text("[1, 2]\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"line 1.*JSON object"):
+        read_records(other)
+
+
+def test_frame_has_every_column_of_every_record() -> None:
+    """A frame has one row a record and the same columns whether anything was measured or not."""
+    frame = records_frame([whole_record(), FAILED])
+    assert list(frame.index) == [CASE.id, CASE.id]
+    assert frame["timing.median_ms"].iloc[0] == whole_record().timing.median_ms
+    assert frame["case.frames"].tolist() == [23, 23]
+    assert frame["status"].tolist() == ["ok", "crashed"]
+    assert math.isnan(frame["timing.median_ms"].iloc[1])
+    failures = records_frame([FAILED])
+    for name in (
+        "timing.median_ms",
+        "throughput.audio_s_per_s",
+        "speedup_fp32.ratio",
+        "memory.rss_peak_bytes",
+        "reason",
+    ):
+        assert name in failures.columns
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert records_frame([]).empty
+
+
+def test_newest_run_of_a_folder(tmp_path: Path) -> None:
+    """A folder of runs stands for its newest, a run for itself, and an empty folder for itself."""
+    assert newest_run(tmp_path) == tmp_path
+    for name in ("20260101T000000Z", "20260102T000000Z", "not-a-run"):
+        (tmp_path / name).mkdir()
+    for name in ("20260101T000000Z", "20260102T000000Z"):
+        (tmp_path / name / FILE_NAME).touch()
+    assert newest_run(tmp_path) == tmp_path / "20260102T000000Z"
+    assert newest_run(tmp_path / "20260101T000000Z") == tmp_path / "20260101T000000Z"

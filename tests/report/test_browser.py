@@ -1,0 +1,260 @@
+"""The report in a real browser: Debian's chromium and chromium-driver, through selenium."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.case import Case
+from bench.compare.history import append_history
+from bench.records.schema import Record, Status
+from bench.report.render import write_report
+from tests.conftest import ROOT, SweepRun
+from tests.synthetic_records import failed_record, sweep_records, with_audio, write_run
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra: browser)")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="no Chromium with its driver here: apt-get install chromium chromium-driver"
+)
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,900",
+    "--autoplay-policy=no-user-gesture-required",
+)
+FAST = Case("v3", "tensorrt", "fp16", 1, 468)
+HOSTILE = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report of every kind of row, with a baseline, nights, sounds and hostile text."""
+    directory = tmp_path_factory.mktemp("run")
+    history = tmp_path_factory.mktemp("history")
+    records = sweep_records(versions=("v3",))
+    records = [with_audio(directory, r) if r.case == FAST and r.kind == "quality" else r for r in records]
+    records.append(failed_record(Case("v3", "eager", "bf16", 1, 9), Status.CRASHED, HOSTILE))
+    run = write_run(directory, records)
+    for night in range(9):
+        factor = (1.0, 1.3, 1.1)[night // 3]
+        at = f"2025-12-{night + 1:02}T00:00:00+00:00"
+        past = [faster(record, factor) for record in records if record.timing]
+        earlier = [replace(record, run_id=f"night-{night}", recorded_at=at) for record in past]
+        append_history(write_run(tmp_path_factory.mktemp(f"night-{night}"), earlier), history)
+    smaller = [replace(record, memory=replace(record.memory, allocated_peak_bytes=2**28)) for record in past]
+    baseline = write_run(tmp_path_factory.mktemp("baseline"), [replace(record, run_id="base") for record in smaller])
+    return write_report(run, baseline, history=history).html.as_uri()
+
+
+def faster(record: Record, factor: float) -> Record:
+    """The record with every duration divided by a factor."""
+    timing = record.timing
+    assert timing is not None
+    samples = tuple(sample / factor for sample in timing.samples_ms)
+    return replace(record, timing=replace(timing, samples_ms=samples, median_ms=timing.median_ms / factor))
+
+
+@pytest.fixture(scope="module")
+def h100_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report of the published records."""
+    out = tmp_path_factory.mktemp("h100") / "report.html"
+    return write_report(ROOT / "reports" / "published" / "h100", out=out).html.as_uri()
+
+
+@pytest.fixture(scope="module")
+def cpu_page(cpu_sweep: SweepRun, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report of what the suite recorded on this processor."""
+    return write_report(cpu_sweep.results, out=tmp_path_factory.mktemp("cpu") / "report.html").html.as_uri()
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def browser(chromium: Any, page: str) -> Any:
+    chromium.get("about:blank")
+    for kind in ("browser", "performance"):
+        chromium.get_log(kind)
+    chromium.get(page)
+    return chromium
+
+
+def cells(browser: Any, table: str, column: int) -> list[str]:
+    return browser.execute_script(
+        "return [...document.getElementById(arguments[0]).tBodies[0].rows].filter(row => !row.hidden)"
+        ".map(row => row.cells[arguments[1]].textContent.trim())",
+        table,
+        column,
+    )
+
+
+def column(browser: Any, table: str, name: str) -> int:
+    heads = browser.execute_script(
+        "return [...document.getElementById(arguments[0]).tHead.rows[0].cells].map(cell => cell.textContent)", table
+    )
+    return heads.index(name)
+
+
+def press(browser: Any, table: str, name: str) -> str:
+    heading = browser.find_element("css selector", f"#{table}").find_elements("css selector", "thead th")[
+        column(browser, table, name)
+    ]
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", heading)
+    heading.find_element("css selector", "button").send_keys("\ue007")
+    return heading.get_attribute("aria-sort")
+
+
+def emulate(browser: Any, scheme: str, width: int) -> None:
+    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def luminance(browser: Any, selector: str, name: str) -> float:
+    colour = browser.execute_script(
+        "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", selector, name
+    )
+    return sum(int(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]) / 765
+
+
+@pytest.mark.parametrize("kind", ["page", "h100_page", "cpu_page"])
+def test_no_console_message_and_no_request(browser: Any, kind: str, request: pytest.FixtureRequest):
+    """Reports open from disk without a word on the console and ask for nothing but themselves."""
+    page = request.getfixturevalue(kind)
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    browser.get(page)
+    assert browser.get_log("browser") == []
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    requests = {
+        message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"
+    }
+    assert {url for url in requests if not url.startswith("data:")} == {page}
+
+
+def test_hostile_text_does_not_run(browser: Any):
+    """A reason that holds a script is text in its row."""
+    assert browser.title.startswith("Vocoder benchmark")
+    assert HOSTILE in cells(browser, "case-table", column(browser, "case-table", "Reason"))
+
+
+def test_figures_sort_as_numbers_by_keyboard(browser: Any):
+    """Enter on a heading sorts by the figure, again the other way, blanks last; aria-sort says which."""
+    place = column(browser, "case-table", "Median, ms")
+    for state, sign in (("ascending", 1), ("descending", -1)):
+        assert press(browser, "case-table", "Median, ms") == state
+        texts = cells(browser, "case-table", place)
+        filled = [sign * float(text.split(" ")[0]) for text in texts if text]
+        assert len(set(filled)) > 20
+        assert filled == sorted(filled)
+        assert all(texts[: len(filled)])
+        assert len(filled) < len(texts)
+
+
+def test_filters_leave_the_rows_that_fit(browser: Any):
+    """A choice and a search word together leave just the rows that have both, and the count is announced."""
+    form = browser.find_element("css selector", 'form[data-table="case-table"]')
+    total = len(cells(browser, "case-table", 0))
+    selects = form.find_elements("css selector", "select")
+    selects[1].find_element("css selector", 'option[value="tensorrt"]').click()
+    form.find_element("css selector", "input").send_keys("FP16 b4")
+    left = cells(browser, "case-table", 0)
+    assert sorted(left) == sorted(f"v3-tensorrt-fp16-b4-t{frames}" for frames in (23, 128, 468))
+    told = form.find_element("css selector", "output")
+    assert told.text == f"3 of {total} rows"
+    assert told.get_attribute("aria-live") == "polite"
+
+
+def test_changes_and_nights_are_tables_too(browser: Any):
+    """What changed since the baseline and over the nights can be filtered as the cases can, down to what was asked."""
+    for table, name, wanted in (("changes-table-1", "Metric", "time"), ("steps-table", "Direction", "better")):
+        place = column(browser, table, name)
+        before = cells(browser, table, place)
+        assert 0 < before.count(wanted) < len(before)
+        form = browser.find_element("css selector", f'form[data-table="{table}"]')
+        form.find_element("css selector", f'option[value="{wanted}"]').click()
+        assert cells(browser, table, place) == before.count(wanted) * [wanted]
+    assert browser.find_element("css selector", "#nights svg").is_displayed()
+
+
+def test_samples_open_from_their_row(browser: Any):
+    """The link in a row unfolds the samples and shows as many durations as the row says."""
+    link = browser.find_element("css selector", "#case-table tbody td a[href^='#samples-']")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", link)
+    expected = int(link.text)
+    target = link.get_attribute("href").split("#")[1]
+    link.send_keys("\ue007")
+    samples = browser.find_element("css selector", f"#{target} code")
+    assert samples.is_displayed()
+    assert len(samples.text.split()) == expected
+
+
+def test_the_sounds_play(browser: Any):
+    """Every player has loaded its sound, half a second long, and plays it."""
+    lengths = browser.execute_async_script(
+        "const done = arguments[0];"
+        "Promise.all([...document.querySelectorAll('audio')].map(async player => {"
+        "  player.muted = true; await player.play(); return player.error ? -1 : player.duration;"
+        "})).then(done, error => done(String(error)))"
+    )
+    assert lengths == pytest.approx([0.5, 0.5, 0.5], abs=0.01)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_its_screen(browser: Any, width: int):
+    """On a phone and on a desktop nothing but tables and figures scrolls sideways."""
+    emulate(browser, "light", width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    size = browser.execute_script("return parseFloat(getComputedStyle(document.querySelector('.lead')).fontSize)")
+    assert size >= 16
+
+
+def test_dark_mode_reaches_into_the_figures(browser: Any):
+    """Page, text and the figures' own text change sides."""
+    emulate(browser, "light", 1280)
+    assert luminance(browser, "body", "backgroundColor") > 0.9
+    assert luminance(browser, "figure svg text", "fill") < 0.5
+    emulate(browser, "dark", 1280)
+    assert luminance(browser, "body", "backgroundColor") < 0.2
+    assert luminance(browser, "body", "color") > 0.8
+    assert luminance(browser, "figure svg text", "fill") > 0.5
+
+
+def test_what_scrolls_can_be_reached_by_keyboard_and_has_a_name(browser: Any):
+    """Every scrolling region takes the focus and says what it is; every control and figure is named."""
+    regions = browser.find_elements("css selector", ".scroll, .plot")
+    assert len(regions) > 10
+    assert all(region.get_attribute("tabindex") == "0" and region.get_attribute("aria-label") for region in regions)
+    for kind in ("input", "select", "thead button", "audio", "figure svg"):
+        elements = browser.find_elements("css selector", kind)
+        assert elements
+        assert all(element.accessible_name for element in elements)
+
+
+def test_it_prints(browser: Any):
+    """Printing gives a PDF of some pages and not a page a row."""
+    pdf = browser.print_page()
+    assert pdf.startswith("JVBER")

@@ -1,0 +1,403 @@
+"""One case in, one record out: complete, consistent with its samples, and honest about what did not run."""
+
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench import backend as base
+from bench.backend import Backend, Request, Runner
+from bench.backends import backends
+from bench.backends.eager import Eager
+from bench.case import Case
+from bench.errors import InputError, UnsupportedError, WrongOutputError
+from bench.measure.clock import Clock, Duration, WallClock
+from bench.measure.sampling import StopRule
+from bench.precision import find_precision
+from bench.records.jsonl import dump_record, load_record
+from bench.records.schema import Memory, Record, Status
+from bench.run import speed
+from bench.run.settings import Settings
+from bench.run.speed import measure_case
+from bench.spec import V3
+from bench.trt.backend import EngineBackend
+
+STOP = StopRule(min_rounds=7, min_time_s=0.001, relative_width=0.5, time_limit_s=5.0, max_rounds=9)
+
+
+@pytest.fixture(scope="module")
+def settings(v3_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A run on the CPU with the small checkpoint."""
+    return Settings("run", str(tmp_path_factory.mktemp("results")), weights=(str(v3_directory),), stop=STOP, seed=3)
+
+
+@pytest.fixture(scope="module")
+def eager(settings: Settings) -> Record:
+    """Eager fp32, batch 2."""
+    return measure_case(Case("v3", "eager", "fp32", 2, 2), settings)
+
+
+@pytest.fixture(scope="module")
+def lowered(settings: Settings) -> Record:
+    """TorchScript in bfloat16, which has two baselines."""
+    return measure_case(Case("v3", "torchscript", "bf16", 1, 1), settings)
+
+
+def test_record_is_complete(eager: Record, settings: Settings, v3_directory: Path) -> None:
+    """An ok record says what ran, on what, and holds every part that a CPU can measure."""
+    assert (eager.status, eager.reason, eager.kind, eager.run_id) == (Status.OK, "", "speed", "run")
+    assert (eager.device, eager.seed) == ("cpu", 3)
+    assert eager.weights is not None
+    assert eager.weights.name == f"{v3_directory.name}/bigvgan_generator.pt"
+    assert not eager.weights.synthetic
+    assert eager.audio is not None
+    assert eager.audio.startswith("speech.flac sha256:")
+    parts = ("timing", "throughput", "speedup_same_precision", "speedup_fp32", "memory", "build", "precision")
+    assert [part for part in parts if getattr(eager, part) is None] == []
+    assert eager.gpu_state is None
+    assert eager.environment["threads"] == settings.threads == 1
+    assert eager.environment["gpu"] is None
+    assert eager.build is not None
+    assert eager.build.seconds > 0
+    assert load_record(dump_record(eager)) == eager
+
+
+def test_figures_follow_from_the_samples(eager: Record) -> None:
+    """Every statistic of the timing is that of the samples in the record; tails are blank with few of them."""
+    timing = eager.timing
+    assert timing is not None
+    samples = np.array(timing.samples_ms)
+    assert timing.rounds == len(samples) == len(timing.host_samples_ms)
+    assert STOP.min_rounds <= timing.rounds <= STOP.max_rounds
+    assert timing.stop_reason in ("stable", "max_rounds")
+    assert timing.median_ms == np.median(samples)
+    assert timing.mad_ms == pytest.approx(np.median(np.abs(samples - np.median(samples))))
+    assert timing.mean_ms == pytest.approx(samples.mean())
+    assert (timing.min_ms, timing.max_ms) == (samples.min(), samples.max())
+    assert timing.ci95_low_ms is not None
+    assert timing.ci95_high_ms is not None
+    assert timing.ci95_low_ms <= timing.median_ms <= timing.ci95_high_ms
+    assert (timing.p90_ms, timing.p99_ms) == (None, None)
+    assert timing.clock == "wall"
+    assert timing.samples_ms == timing.host_samples_ms
+    assert timing.launch_median_ms is None
+
+
+def test_what_waits_for_its_host_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The case's launches are the case's and the baseline's the baseline's, in the record and after reading it."""
+
+    class Launching(WallClock):
+        """A GPU's clock: half precision launches in a tenth of its time, the rest in all of it."""
+
+        name = "cuda-event"
+
+        def time_ms(self, call: Callable[[], torch.Tensor]) -> Duration:
+            device_ms, host_ms, _ = super().time_ms(call)
+            half = call.__self__.runner.effective(call.__self__.mel).compute != "float32"  # type: ignore[attr-defined]
+            return Duration(device_ms, host_ms, device_ms * (0.1 if half else 1.0))
+
+    monkeypatch.setattr(speed, "clock_for", lambda _device: Launching())
+    record = load_record(dump_record(measure_case(Case("v3", "torchscript", "bf16", 1, 1), settings)))
+    assert record.status is Status.OK, record.reason
+    timing, fp32, same = record.timing, record.speedup_fp32, record.speedup_same_precision
+    assert timing is not None
+    assert fp32 is not None
+    assert same is not None
+    assert timing.launch_median_ms == pytest.approx(0.1 * timing.median_ms)
+    assert fp32.baseline_launch_median_ms == pytest.approx(fp32.baseline_median_ms)
+    assert same.baseline_launch_median_ms == pytest.approx(0.1 * same.baseline_median_ms)
+    assert (fp32.baseline_waits_for_host, same.baseline_waits_for_host) == (True, False)
+
+
+def test_throughput_is_the_rounds(eager: Record) -> None:
+    """Throughput counts the timed rounds over their time, and audio seconds count the whole batch."""
+    timing, throughput = eager.timing, eager.throughput
+    assert timing is not None
+    assert throughput is not None
+    audio_s = 2 * 2 * 256 / 24_000
+    per_s = timing.rounds / (sum(timing.samples_ms) / 1000)
+    assert (throughput.method, throughput.rounds) == ("rounds", timing.rounds)
+    assert throughput.inferences_per_s == pytest.approx(per_s)
+    assert throughput.audio_s_per_s == pytest.approx(per_s * audio_s)
+    assert throughput.real_time_factor == pytest.approx(timing.median_ms / 1000 / audio_s)
+    assert audio_s == pytest.approx(2 * V3.audio_s(2))
+
+
+def test_eager_fp32_is_exactly_as_fast_as_itself(eager: Record) -> None:
+    """The baseline of the baseline is not run twice: both of its speedups are 1, from its own samples."""
+    for speedup in (eager.speedup_same_precision, eager.speedup_fp32):
+        assert speedup is not None
+        assert eager.timing is not None
+        assert (speedup.ratio, speedup.ci95_low, speedup.ci95_high) == (1.0, 1.0, 1.0)
+        assert speedup.baseline == "v3-eager-fp32-b2-t2"
+        assert speedup.baseline_samples_ms == eager.timing.samples_ms
+
+
+def test_baselines_ran_in_the_same_rounds(lowered: Record) -> None:
+    """Speedups are against eager of the same precision and eager fp32 at this shape, one sample a round each."""
+    timing, same, full = lowered.timing, lowered.speedup_same_precision, lowered.speedup_fp32
+    assert timing is not None
+    assert same is not None
+    assert full is not None
+    assert (same.baseline, full.baseline) == ("v3-eager-bf16-b1-t1", "v3-eager-fp32-b1-t1")
+    for speedup in (same, full):
+        assert len(speedup.baseline_samples_ms) == timing.rounds
+        assert speedup.baseline_median_ms == np.median(speedup.baseline_samples_ms)
+        assert speedup.ratio == pytest.approx(speedup.baseline_median_ms / timing.median_ms)
+        assert speedup.ci95_low is not None
+        assert speedup.ci95_high is not None
+        assert speedup.ci95_low <= speedup.ratio <= speedup.ci95_high
+    assert same.baseline_samples_ms != full.baseline_samples_ms
+
+
+@pytest.fixture
+def ranged() -> Iterator[type[Backend]]:
+    """Registers a backend ``ranged``: eager, run three times over where it is ready for a range of shapes.
+
+    Its attribute ``spoil`` is what becomes of its engine for one shape.
+    """
+    before = dict(base.backends())
+
+    class Ranged(EngineBackend):
+        name = "ranged"
+        options = ("shapes",)
+        spoil = staticmethod(lambda runner: runner)
+
+        def unavailable_reason(self, _: object) -> None:
+            return None
+
+        def prepare(self, request: Request) -> Runner:
+            runner = Eager().prepare(request)
+            if self.static_twin(request.case):
+                return replace(runner, run=lambda mel: [runner.run(mel) for _ in range(3)][-1])
+            return self.spoil(runner)
+
+    base.register(Ranged)
+    base.backends.cache_clear()
+    yield Ranged
+    base._REGISTRY.clear()
+    base._REGISTRY.update(before)
+    base.backends.cache_clear()
+
+
+def test_a_range_of_shapes_is_run_in_turn_with_its_own_shape(settings: Settings, ranged: type[Backend]) -> None:
+    """An engine that does three times the work of its static twin has a third of its speed, from the same rounds."""
+    record = measure_case(Case("v3", "ranged", "fp32", 1, 2, (("shapes", "dynamic"),)), settings)
+    found = record.speedup_static
+    assert record.timing is not None
+    assert found is not None
+    assert found.baseline == "v3-ranged-fp32-b1-t2"
+    assert len(found.baseline_samples_ms) == record.timing.rounds
+    assert found.ratio == pytest.approx(1 / 3, rel=0.4)
+    assert load_record(dump_record(record)) == record
+    static = measure_case(Case("v3", ranged.name, "fp32", 1, 2), settings)
+    assert static.status is Status.OK
+    assert static.speedup_static is None
+
+
+@pytest.mark.parametrize(
+    ("twins", "shapes", "compared"),
+    [
+        ("all", "1x1_1x3_1x9", True),
+        ("best", "1x1_1x3_1x9", False),
+        ("best", "1x1_1x3_1x9+1x1_1x2_1x2", True),
+        ("off", "1x1_1x2_1x9", False),
+    ],
+)
+def test_twins_are_built_where_they_are_wanted(
+    settings: Settings, ranged: type[Backend], twins: str, shapes: str, compared: bool
+) -> None:
+    """Everywhere, at the shapes that an engine is tuned for, or nowhere."""
+    case = Case("v3", ranged.name, "fp32", 1, 2, (("shapes", shapes),))
+    record = measure_case(case, replace(settings, twins=twins))
+    assert record.status is Status.OK, record.reason
+    assert (record.speedup_static is not None) is compared
+
+
+def _fails(error: Exception) -> Callable[[Runner], Runner]:
+    def fail(_: Runner) -> Runner:
+        raise error
+
+    return fail
+
+
+def _other_precision(runner: Runner) -> Runner:
+    def effective(_: object) -> None:
+        raise WrongOutputError("labelled fp32, but its convolutions ran in float16.")
+
+    return replace(runner, effective=effective)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_fails(UnsupportedError("no engine for one shape.")), "UnsupportedError: no engine for one shape."),
+        (_fails(torch.OutOfMemoryError("no room\nfor it")), "OutOfMemoryError: no room"),
+        (_fails(RuntimeError("it broke")), "RuntimeError: it broke"),
+        (_other_precision, "WrongOutputError: labelled fp32, but its convolutions ran in float16."),
+        (
+            lambda runner: replace(runner, run=lambda mel: 0 * runner.run(mel)),
+            "WrongOutputError: the waveform is silent.",
+        ),
+    ],
+)
+def test_a_twin_that_is_none_costs_its_figure_only(
+    settings: Settings,
+    ranged: type[Backend],
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Runner], Runner],
+    said: str,
+) -> None:
+    """Whatever is wrong with the static engine, the case keeps its own figures and says why that one is blank."""
+    monkeypatch.setattr(ranged, "spoil", staticmethod(spoil))
+    record = measure_case(Case("v3", "ranged", "fp32", 1, 2, (("shapes", "dynamic"),)), settings)
+    assert record.status is Status.OK
+    assert record.timing is not None
+    assert record.speedup_fp32 is not None
+    assert record.speedup_static is None
+    assert record.build is not None
+    assert record.build.details["static"] == said
+
+
+def test_eight_bits_have_only_fp32_to_be_compared_with(settings: Settings, ranged: type[Backend]) -> None:
+    """An int8 case runs in turn with eager fp32 alone, which its build is weighed against too."""
+    prepare = Eager().prepare
+
+    def as_fp32(_: Backend, request: Request) -> Runner:
+        time.sleep(0.01)
+        runner = prepare(replace(request, precision=find_precision("fp32")))
+        return replace(runner, run=lambda mel: runner.run(mel[..., :1]).repeat(1, 1, mel.shape[-1]))
+
+    ranged.prepare = as_fp32  # type: ignore[method-assign, assignment]
+    record = measure_case(Case("v3", "ranged", "int8", 1, 40), settings)
+    assert record.status is Status.OK, record.reason
+    assert record.speedup_same_precision is None
+    assert record.speedup_fp32 is not None
+    assert record.speedup_fp32.baseline == "v3-eager-fp32-b1-t40"
+    assert record.build is not None
+    assert record.timing is not None
+    gained_ms = record.speedup_fp32.baseline_median_ms - record.timing.median_ms
+    assert record.build.break_even_inferences == pytest.approx(1000 * record.build.seconds / gained_ms)
+
+
+def test_effective_precision_is_recorded(eager: Record, lowered: Record) -> None:
+    """The record says what the convolutions were seen to work in."""
+    assert eager.precision is not None
+    assert lowered.precision is not None
+    assert (eager.precision.weights, eager.precision.compute) == ("float32", "float32")
+    assert (lowered.precision.compute, lowered.precision.output) == ("bfloat16", "bfloat16")
+    assert "profiler" in lowered.precision.evidence
+
+
+def test_memory_on_a_cpu_is_the_resident_set(eager: Record) -> None:
+    """The resident set is there; what only a GPU has is blank, not 0."""
+    assert eager.memory is not None
+    blank = {item.name for item in fields(Memory) if getattr(eager.memory, item.name) is None}
+    known = {"rss_peak_bytes", "rss_delta_bytes"}
+    assert blank == {item.name for item in fields(Memory)} - known
+
+
+def test_warm_up_is_counted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recorded warm-up calls are those that really ran before the first sample."""
+    case = Case("v3", "eager", "fp32", 1, 1)
+    calls: list[str] = []
+    prepare = speed.prepare
+
+    def counting(*arguments: object, **named: object) -> object:
+        prepared = prepare(*arguments, **named)  # type: ignore[arg-type]
+        run, effective = prepared.runner.run, prepared.runner.effective
+
+        def counted(mel: object) -> object:
+            calls.append("call")
+            return run(mel)
+
+        def watched(mel: object) -> object:
+            calls.append("call")
+            return effective(mel)
+
+        runner = replace(prepared.runner, run=counted, effective=watched)
+        return replace(prepared, runner=runner)
+
+    sample = speed.sample
+    before = []
+
+    def sampling(*arguments: object) -> object:
+        before.append(len(calls))
+        return sample(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(speed, "prepare", counting)
+    monkeypatch.setattr(speed, "sample", sampling)
+    timing = measure_case(case, settings).timing
+    assert timing is not None
+    # Memory is weighed over two more calls.
+    assert before == [timing.warmup_rounds + 2]
+    assert timing.warmup_rounds >= speed.WARMUP_MIN_CALLS + 1
+    assert timing.first_call_ms > 0
+    assert timing.warmup_s > 0
+
+
+def test_warm_up_goes_on_until_two_calls_agree() -> None:
+    """Warm-up ends with the first call within a tenth of the one before, after three, or after twenty."""
+
+    class Script(Clock):
+        """Plays durations."""
+
+        name = "script"
+
+        def __init__(self, durations: list[float]) -> None:
+            self.durations = iter(durations)
+
+        def time_ms(self, call: object) -> Duration:  # noqa: ARG002 - nothing to call
+            duration = next(self.durations)
+            return Duration(duration, duration, duration)
+
+        def synchronize(self) -> None:
+            """Nothing."""
+
+    class Nothing:
+        """A prepared case that is not called."""
+
+        call = None
+
+    def count(durations: list[float]) -> int:
+        return speed._warm_up(Nothing(), Script(durations))[0]  # type: ignore[arg-type]
+
+    assert count([5.0, 5.0, 5.0]) == 3
+    assert count([90.0, 40.0, 20.0, 10.0, 9.5]) == 5
+    assert count([1.0, 2.0] * 20) == speed.WARMUP_MAX_CALLS
+
+
+@pytest.mark.parametrize("name", [name for name in backends() if name.startswith("tensorrt")])
+def test_a_backend_that_cannot_run_is_a_row(settings: Settings, name: str) -> None:
+    """On a CPU the TensorRT backends leave a row with one sentence and no figure."""
+    record = measure_case(Case("v3", name, "fp32", 1, 2), settings)
+    assert record.status is Status.UNAVAILABLE
+    assert record.reason.startswith("TensorRT")
+    assert "needs an NVIDIA GPU" in record.reason
+    figures = ("timing", "throughput", "speedup_same_precision", "speedup_fp32", "memory", "build", "precision")
+    assert [getattr(record, figure) for figure in figures] == [None] * len(figures)
+    assert record.weights is not None
+    assert record.environment["versions"]["torch"]
+
+
+def test_a_precision_that_the_device_lacks_is_a_row(settings: Settings) -> None:
+    """tf32 on a CPU is unsupported, in one sentence."""
+    record = measure_case(Case("v3", "eager", "tf32", 1, 2), settings)
+    assert (record.status, record.reason) == (Status.UNSUPPORTED, "tf32 exists on NVIDIA GPUs only.")
+
+
+def test_a_case_can_go_to_another_process_and_back(eager: Record, settings: Settings) -> None:
+    """Case, settings and record survive pickling unchanged."""
+    for value in (eager.case, settings, eager):
+        assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - our own bytes
+
+
+def test_unusable_weights_are_no_row(settings: Settings, tmp_path: Path) -> None:
+    """What the user gave and cannot be used is an error, not the outcome of a case."""
+    with pytest.raises(InputError, match="do not exist"):
+        measure_case(Case("v3", "eager", "fp32", 1, 2), replace(settings, weights=(str(tmp_path / "none"),)))
