@@ -1,23 +1,20 @@
-"""A run as the report sees it: one row a case, speed and sound joined, and everything odd said in words."""
+"""A run as the report sees it: one row a case, its records of every kind joined, and everything odd said in words."""
 
-import json
-import warnings
 from collections import defaultdict
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from bench.case import Case, configuration
 from bench.errors import InputError
-from bench.records.jsonl import load_record, newest_run, read_records
-from bench.records.schema import FILE_NAME, SCHEMA_VERSION, Record, Status
-from bench.report.text import count, labels
+from bench.records.jsonl import Line, newest_run, read_lines
+from bench.records.kind import KINDS
+from bench.records.schema import FILE_NAME, AnyResult, Record, Sound, Speed, Status, Timing
 
 PASS, WARN, FAIL, REFERENCE, NOT_JUDGED = "pass", "warn", "fail", "reference", "not judged"
 _WORST_FIRST = (FAIL, WARN, PASS, REFERENCE, NOT_JUDGED)
 _REASONS_SHOWN = 8
-_KNOWN_FIELDS = {item.name for item in fields(Record)}
 
 
 @dataclass(frozen=True)
@@ -28,17 +25,16 @@ class Judgement:
         verdict: ``pass``, ``warn``, ``fail``, ``reference`` (eager fp32, what the others are judged against)
             or ``not judged``.
         reason: Why, in the judge's words or in one sentence of ours.
-        values: Fields of the fidelity record; empty when there is none.
+        sound: What was measured; None where nothing was.
     """
 
     verdict: str
     reason: str = ""
-    values: dict[str, Any] = field(default_factory=dict)
+    sound: Sound | None = None
 
     def value(self, name: str) -> float | None:
-        """A numeric field, or None where it was not computed."""
-        found = self.values.get(name)
-        return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+        """A figure of the sound, or None where it was not measured."""
+        return None if self.sound is None else self.sound.figure(name)
 
     @property
     def within_tier(self) -> bool:
@@ -48,17 +44,17 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Row:
-    """One case: its speed record, its quality record, or both.
+    """One case with its records of every kind.
 
     Attributes:
-        record: The speed record; the quality record where the case has no speed record.
-        quality: The quality record, if the case has one.
+        record: The record that stands for the case: that of its speed where there is one, else of another kind.
+        records: The last record of each kind, by its name; the sound may be that of another case that sounds the same.
         line: Line of ``record`` in the records file, from 1.
         judgement: Verdict on the sound.
     """
 
     record: Record
-    quality: Record | None
+    records: Mapping[str, Record]
     line: int
     judgement: Judgement
 
@@ -72,16 +68,42 @@ class Row:
         """The case without version and shape."""
         return configuration(self.record.case)
 
+    def answer(self, kind: type[AnyResult]) -> AnyResult | None:
+        """The case's result of a kind; None where there is none."""
+        record = self.records.get(kind.kind)
+        return None if record is None else record.answer(kind)
+
+    @cached_property
+    def speed(self) -> Speed | None:
+        """The case's speed."""
+        return self.answer(Speed)
+
+    @property
+    def quality(self) -> Record | None:
+        """The record of the case's sound."""
+        return self.records.get(Sound.kind)
+
     @property
     def timed(self) -> bool:
         """Whether this row holds a speed figure."""
-        return self.record.kind == "speed" and self.record.status is Status.OK and self.record.timing is not None
+        return self.speed is not None and self.record.status is Status.OK
+
+    @property
+    def timing(self) -> Timing:
+        """Durations; only of a timed row."""
+        assert self.speed is not None  # noqa: S101 - narrows the type
+        return self.speed.timing
 
     @property
     def median_ms(self) -> float:
         """Median latency; only of a timed row."""
-        assert self.record.timing is not None  # noqa: S101 - narrows the type
-        return self.record.timing.median_ms
+        return self.timing.median_ms
+
+
+def _first(kinds: Iterable[str]) -> str:
+    """The kind that stands for a row: speed, else the first that is known."""
+    order = [Speed.kind, *KINDS]
+    return min(kinds, key=order.index)
 
 
 @dataclass(frozen=True)
@@ -112,11 +134,6 @@ class Group:
         """What a figure must carry: vocoder, device and weights."""
         return f"{self.name}, {self.weights}"
 
-    @cached_property
-    def labels(self) -> dict[str, str]:
-        """What figures call each configuration."""
-        return labels(row.configuration for row in (*self.rows, *self.judged))
-
     def gate(self, name: str) -> Judgement:
         """The verdict on a configuration: the worst of its judged shapes."""
         return self._gates.get(name, Judgement(NOT_JUDGED))
@@ -128,7 +145,7 @@ class Group:
             judgement = row.judgement
             rank = _WORST_FIRST.index(judgement.verdict)
             if judgement.reason and judgement.verdict in (FAIL, WARN):
-                judgement = Judgement(judgement.verdict, f"{row.case.id}: {judgement.reason}", judgement.values)
+                judgement = Judgement(judgement.verdict, f"{row.case.id}: {judgement.reason}", judgement.sound)
             if row.configuration not in gates or rank < gates[row.configuration][0]:
                 gates[row.configuration] = rank, judgement
         return {name: judgement for name, (_, judgement) in gates.items()}
@@ -181,104 +198,127 @@ def load_run(path: str | Path) -> Run:
 
 
 def _read(file: Path) -> tuple[list[tuple[int, Record]], list[str]]:
-    notices: list[str] = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            records = read_records(file)
-        notices += [_sentence(str(item.message).replace(f"{file}, line", "Line")) for item in caught]
-        numbers = _survey(file, notices)
-        return list(zip(numbers, records, strict=True)), notices
-    except InputError as error:
-        if not file.is_file():
-            raise
-        return _read_what_can_be_read(file, error)
+    """The records of a file with their lines, and what is to be said of the lines that are none.
+
+    Raises:
+        InputError: the file cannot be read, or not one of its lines is a record.
+    """
+    lines = list(read_lines(file))
+    records = [(line.number, line.record) for line in lines if line.record is not None]
+    if lines and not records:
+        raise InputError(f"{file}, line {lines[0].number}: {lines[0].problem}")
+    return records, [*_left_out(lines), *_unknown(lines)]
 
 
-def _read_what_can_be_read(file: Path, error: InputError) -> tuple[list[tuple[int, Record]], list[str]]:
-    """Reads line by line where :func:`read_records` refuses the file, and says which lines are missing."""
-    records, refused = [], []
-    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            records.append((number, load_record(line)))
-        except InputError as reason:
-            refused.append(f"Line {number} is left out: {_sentence(str(reason))}")
-    if not records:
-        raise error
-    if len(refused) > _REASONS_SHOWN:
-        refused[_REASONS_SHOWN:] = [f"{len(refused) - _REASONS_SHOWN} more lines are left out."]
-    return records, refused
+def _left_out(lines: Iterable[Line]) -> list[str]:
+    notices = [
+        f"Line {line.number} was cut off and is left out."
+        if line.torn
+        else f"Line {line.number} is left out: {_sentence(line.problem)}"
+        for line in lines
+        if line.record is None
+    ]
+    if len(notices) > _REASONS_SHOWN:
+        notices[_REASONS_SHOWN:] = [f"{len(notices) - _REASONS_SHOWN} more lines are left out."]
+    return notices
 
 
-def _survey(file: Path, notices: list[str]) -> list[int]:
-    """Line numbers of the lines that hold JSON; adds notices on unknown fields and older schemas."""
-    numbers: list[int] = []
-    unknown: defaultdict[str, int] = defaultdict(int)
-    older: defaultdict[int, int] = defaultdict(int)
-    with file.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                data = json.loads(line)
-            except ValueError:
-                continue
-            numbers.append(number)
-            for name in data.keys() - _KNOWN_FIELDS:
-                unknown[name] += 1
-            if data["schema_version"] < SCHEMA_VERSION:
-                older[data["schema_version"]] += 1
-    for name, times in sorted(unknown.items()):
-        notices.append(f"{count(times, 'record')} carried the field {name!r}, which this version does not know.")
-    for version, times in sorted(older.items()):
-        notices.append(
-            f"{count(times, 'record')} had the older schema {version} (this version: {SCHEMA_VERSION}); "
-            "fields added since are blank."
-        )
-    return numbers
+def _unknown(lines: Iterable[Line]) -> list[str]:
+    times: defaultdict[str, int] = defaultdict(int)
+    for line in lines:
+        for name in line.unknown:
+            times[name] += 1
+    return [
+        f"{number} record{'s' if number > 1 else ''} carried the field {name!r}, which this version does not know."
+        for name, number in sorted(times.items())
+    ]
 
 
-def _join(records: list[tuple[int, Record]], notices: list[str]) -> list[Row]:
-    speed: dict[tuple[str, str, str | None], tuple[int, Record]] = {}
-    quality: dict[tuple[str, str, str | None], tuple[int, Record]] = {}
-    repeated = 0
+_Found = tuple[int, Record]  # a record and its line
+_Case = dict[str, _Found]  # the records of one case by kind
+
+
+def _join(records: list[_Found], notices: list[str]) -> list[Row]:
+    """One row a case, device and weights, with the last record of each kind, in the order of the file."""
+    last: dict[tuple[str, str, str, str | None], _Found] = {}
     for line, record in records:
-        table = quality if record.kind == "quality" else speed
-        key = (record.id, record.device, record.weights.sha256 if record.weights else None)
-        repeated += key in table
-        table[key] = (line, record)
+        place = (record.kind, record.id, record.device, record.weights.sha256 if record.weights else None)
+        last[place] = (line, record)
+    repeated = len(records) - len(last)
     if repeated:
-        notices.append(f"{count(repeated, 'case')} had been recorded more than once; the last record counts.")
-    by_case: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
-    by_sound: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
-    for _, record in quality.values():
-        by_case[record.id, record.device].append(record)
-        by_sound[_sound(record), record.device].append(record)
-    rows = []
-    joined: set[int] = set()
-    for line, record in speed.values():
-        match = by_case[record.id, record.device] or by_sound[_sound(record), record.device]
-        other = None
-        for candidate in match:
-            if not (record.weights and candidate.weights) or record.weights == candidate.weights:
-                other = candidate
-        if other is not None and other.id == record.id:
-            joined.add(id(other))
-        rows.append(Row(record, other, line, _judge(record, other, others=bool(match))))
-    for line, record in quality.values():
-        if id(record) not in joined:
-            rows.append(Row(record, record, line, _judge(record, record)))
+        notices.append(
+            f"{repeated} case{'s' if repeated > 1 else ''} had been recorded more than once; the last record counts."
+        )
+    sounds = _Sounds(found for found in last.values() if found[1].kind == Sound.kind)
+    rows = [_row(case, *sounds.of(case)) for case in _cases(last.values())]
+    rows += [_row({Sound.kind: found}, found) for found in sounds.left]
     return sorted(rows, key=lambda row: row.line)
 
 
-def _sound(record: Record) -> str:
+def _cases(found: Iterable[_Found]) -> list[_Case]:
+    """The records of every kind but the sound, together where case, device and weights are the same."""
+    cases: defaultdict[tuple[str, str], list[_Case]] = defaultdict(list)
+    for line, record in found:
+        if record.kind == Sound.kind:
+            continue
+        same = cases[record.id, record.device]
+        for case in same:
+            if record.kind not in case and all(_same_weights(record, other) for _, other in case.values()):
+                case[record.kind] = (line, record)
+                break
+        else:
+            same.append({record.kind: (line, record)})
+    return [case for same in cases.values() for case in same]
+
+
+class _Sounds:
+    """The sounds of a run, each for its own case and for those that sound the same."""
+
+    def __init__(self, found: Iterable[_Found]) -> None:
+        self._left = dict(found)
+        self._by_case: defaultdict[tuple[str, str], list[_Found]] = defaultdict(list)
+        self._by_sound: defaultdict[tuple[str, str], list[_Found]] = defaultdict(list)
+        for line, record in self._left.items():
+            self._by_case[record.id, record.device].append((line, record))
+            self._by_sound[_sounds_as(record), record.device].append((line, record))
+
+    def of(self, case: _Case) -> tuple[_Found | None, bool]:
+        """The sound of a case, and whether there are sounds of it, if only with other weights."""
+        record = case[_first(case)][1]
+        matches = self._by_case[record.id, record.device] or self._by_sound[_sounds_as(record), record.device]
+        chosen = None
+        for found in matches:
+            if _same_weights(record, found[1]):
+                chosen = found
+        if chosen is not None and chosen[1].id == record.id:
+            self._left.pop(chosen[0], None)
+        return chosen, bool(matches)
+
+    @property
+    def left(self) -> list[_Found]:
+        """Sounds whose own case has no other record; known when every case has been asked for."""
+        return list(self._left.items())
+
+
+def _same_weights(one: Record, other: Record) -> bool:
+    """Whether they ran the same weights, as far as both know theirs."""
+    return one.weights is None or other.weights is None or one.weights == other.weights
+
+
+def _sounds_as(record: Record) -> str:
     """What a case's sound depends on: a CUDA graph replays the same kernels of the same engine."""
     return record.case.without("cuda_graph").id
 
 
-def _judge(record: Record, quality: Record | None, others: bool = False) -> Judgement:
+def _row(case: _Case, sound: _Found | None, others: bool = False) -> Row:
+    line, record = case[_first(case)]
+    records = {kind: found[1] for kind, found in case.items()}
+    if sound is not None:
+        records[Sound.kind] = sound[1]
+    return Row(record, records, line, _judge(record, sound[1] if sound else None, others))
+
+
+def _judge(record: Record, quality: Record | None, others: bool) -> Judgement:
     case = record.case
     if quality is None:
         if (case.backend, case.precision, case.options) == ("eager", "fp32", ()):
@@ -286,14 +326,13 @@ def _judge(record: Record, quality: Record | None, others: bool = False) -> Judg
         return Judgement(NOT_JUDGED, "its sound was judged with other weights only" if others else "")
     if quality.status is Status.WRONG_OUTPUT:
         return Judgement(FAIL, quality.reason)
-    if quality.status is not Status.OK or not quality.fidelity:
+    sound = quality.answer(Sound)
+    if quality.status is not Status.OK or sound is None:
         return Judgement(NOT_JUDGED, quality.reason or "the quality record holds no figures")
-    values = quality.fidelity
-    verdict = values.get("verdict")
-    if verdict not in (PASS, WARN, FAIL):
-        return Judgement(NOT_JUDGED, f"the quality record gives the verdict {verdict!r}", values)
-    parts = [str(values[name]) for name in ("decided_by", "reason") if values.get(name)]
-    return Judgement(verdict, ": ".join(parts), values)
+    if sound.verdict not in (PASS, WARN, FAIL):
+        return Judgement(NOT_JUDGED, f"the quality record gives the verdict {sound.verdict!r}", sound)
+    parts = [part for part in (sound.decided_by, sound.reason) if part]
+    return Judgement(sound.verdict, ": ".join(parts), sound)
 
 
 def _group(rows: list[Row]) -> list[Group]:
@@ -302,7 +341,7 @@ def _group(rows: list[Row]) -> list[Group]:
     for row in rows:
         if row.timed:
             found[_identity(row)].append(row)
-        elif row.record.kind == "quality":
+        elif Sound.kind in row.records and Speed.kind not in row.records:
             judged[_identity(row)].append(row)
     return [Group(*key, tuple(found[key]), tuple(judged[key])) for key in sorted(found)]
 
