@@ -1,13 +1,12 @@
 """A comparison as text for a terminal, as Markdown for a pull request, and as JSON."""
 
-import html
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable
 
 import cattrs
 
+from bench.compare.markdown import escape, plain
 from bench.compare.result import BAD, GOOD, CaseComparison, Change, Comparison, Pairing, Verdict
 
 HEAD = ("case", "metric", "verdict", "base", "new", "change", "95 % interval", "p (corrected)", "why")
@@ -17,7 +16,6 @@ ORDER = {
         (Verdict.WORSE, Verdict.SLOW, Verdict.UNCLEAR, Verdict.BETTER, Verdict.FAST, Verdict.SAME)
     )
 }
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def to_json(comparison: Comparison) -> str:
@@ -51,21 +49,6 @@ def to_markdown(comparison: Comparison) -> str:
         lines += ["", "| " + " | ".join(HEAD) + " |", "|" + " --- |" * len(HEAD)]
         lines += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
-
-
-def escape(text: str) -> str:
-    """Text that Markdown and HTML show as it is, on one line.
-
-    >>> escape("<b>")
-    '&lt;b&gt;'
-    """
-    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~@:])", r"\\\1", plain(text))
-    return html.escape(escaped, quote=False)
-
-
-def plain(text: str) -> str:
-    """Text without control and direction characters, which could rewrite a terminal or a table."""
-    return _CONTROL_CHARACTERS.sub(" ", text)
 
 
 def _headline(comparison: Comparison) -> str:

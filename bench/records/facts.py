@@ -77,3 +77,10 @@ def _facts(kind: type, prefix: str) -> Iterator[tuple[str, Facts]]:
 def part_types(hint: Any) -> tuple[type, ...]:
     """The dataclasses that a field of this type may hold directly."""
     return tuple(found for found in (hint, *get_args(hint)) if isinstance(found, type) and is_dataclass(found))
+
+
+def value_at(holder: object, path: str) -> float | None:
+    """The figure of a path in a dataclass; None where it, or a part on the way, is missing or no number."""
+    for name in path.split("."):
+        holder = getattr(holder, name, None)
+    return float(holder) if isinstance(holder, int | float) and not isinstance(holder, bool) else None

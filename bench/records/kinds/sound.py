@@ -52,8 +52,3 @@ class Sound(Fidelity, Result, kind="quality", title="sound", columns="fidelity."
     error_multiple: Annotated[float | None, Facts("Error over eager's", "", LOWER)] = None
     float64_snr_db: Annotated[float | None, Facts("SNR against float64", "dB", HIGHER)] = None
     eager_float64_snr_db: Annotated[float | None, Facts("Eager's SNR against float64", "dB", HIGHER)] = None
-
-    def figure(self, name: str) -> float | None:
-        """A figure by the name of its field, or None where it was not measured."""
-        value = getattr(self, name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -80,7 +80,9 @@ class Throughput:
     """
 
     inferences_per_s: Annotated[float, Facts("Inferences", "1/s", HIGHER)]
-    audio_s_per_s: Annotated[float, Facts("Audio", "s/s", HIGHER, help="Seconds of audio per second, over the batch.")]
+    audio_s_per_s: Annotated[
+        float, Facts("Audio", "audio s/s", HIGHER, help="Seconds of audio per second, over the batch.")
+    ]
     real_time_factor: Annotated[float, Facts("RTF", "", LOWER, help="Seconds of compute per second of audio.")]
     rounds: int
     method: str
@@ -100,7 +102,7 @@ class Speedup:
     """
 
     baseline: str
-    ratio: Annotated[float, Facts("Speedup", "×", HIGHER)]
+    ratio: Annotated[float, Facts("Speedup", "\N{MULTIPLICATION SIGN}", HIGHER)]
     ci95_low: float | None
     ci95_high: float | None
     baseline_median_ms: float
