@@ -8,6 +8,7 @@ import cattrs
 
 from bench.compare.markdown import escape, plain
 from bench.compare.result import BAD, GOOD, CaseComparison, Change, Comparison, Pairing, Verdict
+from bench.records.schema import Speed
 
 HEAD = ("case", "metric", "verdict", "base", "new", "change", "95 % interval", "p (corrected)", "why")
 ORDER = {
@@ -81,7 +82,7 @@ def _summary(comparison: Comparison) -> list[str]:
             f"throughput ({machine.verdict}{': ' * bool(machine.reason)}{machine.reason})"
         )
     lines.append(
-        f"{comparison.tests} tests at {comparison.alpha:g} together ({comparison.correction}); spread between "
+        f"{comparison.tests} tests at {comparison.alpha:g} together (holm); spread between "
         + (f"{comparison.history_nights} nights of history" if comparison.history_nights else "cases only")
     )
     return lines
@@ -99,7 +100,7 @@ def _rows(comparison: Comparison, everything: bool) -> Iterable[list[str]]:
 
 
 def _case_rows(case: CaseComparison, everything: bool) -> Iterable[tuple[int, list[str]]]:
-    name = case.id if case.kind == "speed" else f"{case.id} ({case.kind})"
+    name = case.id if case.kind == Speed.kind else f"{case.id} ({case.kind})"
     why = "; ".join(case.reasons)
     if case.pairing is not Pairing.COMPARED:
         verdict = case.status_verdict

@@ -110,7 +110,7 @@ def _facts(comparison: Comparison) -> list[str]:
     facts = [
         (
             f"{count(comparison.tests, 'change')} tested together at {comparison.alpha:g} "
-            f"({comparison.correction}), with {count(comparison.history_nights, 'night')} of history."
+            f"(holm), with {count(comparison.history_nights, 'night')} of history."
         )
     ]
     if comparison.machine is not None:
