@@ -172,19 +172,6 @@ def test_nightly_with_a_baseline_reports_both(tmp_path: Path, capsys: pytest.Cap
     assert (against_base["exit_code"], against_history["exit_code"]) == (1, 0)
 
 
-def test_against_last_nights_of_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """`--against last N` takes the newest nights before the run, in either order of words."""
-    for night in range(4):
-        store(tmp_path, night)
-    new = tmp_path / "new"
-    append_record(new, record(night=9, factor=1.2))
-    history = ["--history", str(tmp_path / "history")]
-    assert main(["compare", str(new), "--against", "last", "3", "nights", *history]) == 1
-    assert "run-1 to run-3 (3 runs)" in capsys.readouterr().out
-    assert main(["compare", str(new), *history, "--against", "last", "2"]) == 1
-    assert main(["compare", str(new), "--against", "last", "2", "--history", str(tmp_path / "none")]) == 2
-
-
 def test_nightly_takes_the_stored_baseline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -92,7 +92,7 @@ def test_sound_of_other_weights_is_not_joined(tmp_path: Path):
 
 def test_a_wrong_output_while_judging_is_a_failed_verdict(tmp_path: Path):
     """A configuration whose output was wrong cannot be recommended."""
-    wrong = quality_record(FAST, status=Status.WRONG_OUTPUT, reason="NaN in the waveform", fidelity=None)
+    wrong = quality_record(FAST, status=Status.WRONG_OUTPUT, reason="NaN in the waveform", result=None)
     run = load_run(write_run(tmp_path / "run", [speed_record(FAST), wrong]))
     assert run.rows[0].judgement.verdict == FAIL
     assert "NaN" in run.rows[0].judgement.reason
@@ -100,7 +100,7 @@ def test_a_wrong_output_while_judging_is_a_failed_verdict(tmp_path: Path):
 
 def test_a_judge_that_crashed_has_not_judged(tmp_path: Path):
     """A crash while judging is neither a pass nor a fail."""
-    crashed = quality_record(FAST, status=Status.CRASHED, reason="signal 11", fidelity=None)
+    crashed = quality_record(FAST, status=Status.CRASHED, reason="signal 11", result=None)
     run = load_run(write_run(tmp_path / "run", [speed_record(FAST), crashed]))
     assert run.rows[0].judgement.verdict == NOT_JUDGED
 

@@ -5,7 +5,7 @@ from bench.case import Case
 from bench.records.run import load_run
 from bench.records.schema import Record, Status
 from bench.report.sections.answer import answers, figures, lead
-from tests.synthetic_records import changed, failed_record, known, quality_record, speed_of, speed_record, write_run
+from tests.synthetic_records import changed, failed_record, given, quality_record, speed_of, speed_record, write_run
 
 EAGER = Case("v3", "eager", "fp32", 1, 468)
 SCRIPT = Case("v3", "torchscript", "fp16", 1, 468)
@@ -77,7 +77,7 @@ def test_the_three_questions_are_asked_at_their_shapes(tmp_path: Path):
     records = timed(*cases)
     boosted = replace(SCRIPT, batch=8, frames=500)
     index = cases.index(boosted)
-    throughput = replace(known(speed_of(records[index]).throughput), audio_s_per_s=1e6)
+    throughput = replace(given(speed_of(records[index]).throughput), audio_s_per_s=1e6)
     records[index] = changed(records[index], throughput=throughput)
     fastest, streaming, throughput_choice = choices(tmp_path, records)
     assert (fastest.row.case.batch, fastest.row.case.frames) == (1, 500)

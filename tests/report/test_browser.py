@@ -13,7 +13,7 @@ from bench.compare.history import append_history
 from bench.records.schema import Record, Status
 from bench.report.render import write_report
 from tests.conftest import ROOT, SweepRun
-from tests.synthetic_records import changed, failed_record, known, speed_of, sweep_records, with_audio, write_run
+from tests.synthetic_records import changed, failed_record, given, speed_of, sweep_records, with_audio, write_run
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra: browser)")
 
@@ -55,7 +55,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
         earlier = [replace(record, run_id=f"night-{night}", recorded_at=at) for record in past]
         append_history(write_run(tmp_path_factory.mktemp(f"night-{night}"), earlier), history)
     smaller = [
-        changed(record, memory=replace(known(speed_of(record).memory), allocated_peak_bytes=2**28)) for record in past
+        changed(record, memory=replace(given(speed_of(record).memory), allocated_peak_bytes=2**28)) for record in past
     ]
     baseline = write_run(tmp_path_factory.mktemp("baseline"), [replace(record, run_id="base") for record in smaller])
     return write_report(run, baseline, history=history).html.as_uri()

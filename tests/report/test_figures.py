@@ -1,7 +1,7 @@
 import itertools
 import re
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from bench.case import Case
-from bench.quality import Fidelity
 from bench.records.run import load_run
 from bench.records.schema import Build, Record
 from bench.report.figures import cost as plots_cost
 from bench.report.figures import sound as plots_sound
 from bench.report.figures import speed as plots_speed
 from bench.report.figures.cost import inferences_to_break_even
-from bench.report.figures.sections import Draw, Section, draw_all
-from bench.report.figures.sound import _BAND, pareto_front
+from bench.report.figures.draw import Draw, draw_all
+from bench.report.figures.labels import labels
+from bench.report.figures.plot import Plots
+from bench.report.figures.sound import BANDS, pareto_front
 from bench.report.figures.style import INK, SERIES, house, marks
-from bench.report.text import labels
-from tests.synthetic_records import changed, known, quality_record, speed_of, speed_record, sweep_records, write_run
+from tests.synthetic_records import changed, given, quality_record, speed_of, speed_record, sweep_records, write_run
 
 EAGER = Case("v3", "eager", "fp16", 1, 468)
 FAST = Case("v3", "tensorrt", "fp16", 1, 468)
@@ -31,7 +31,7 @@ def same(items: Iterable) -> Iterable:
 
 
 @pytest.fixture(scope="module")
-def sections(tmp_path_factory: pytest.TempPathFactory) -> list[Section]:
+def sections(tmp_path_factory: pytest.TempPathFactory) -> list[Plots]:
     records = [*sweep_records(versions=("v3",)), *(ranged(frames, 0.8) for frames in (100, 500))]
     return draw_all(load_run(write_run(tmp_path_factory.mktemp("plots"), records)), same)
 
@@ -40,11 +40,11 @@ def ranged(frames: int, ratio: float) -> Record:
     """An engine for a range of shapes that has ``ratio`` of its static twin's speed."""
     case = Case("v3", "tensorrt-onnx", "fp16", 1, frames, (("shapes", "dynamic"),))
     record = speed_record(case)
-    twin = replace(known(speed_of(record).speedup_fp32), baseline=case.without("shapes").id, ratio=ratio)
+    twin = replace(given(speed_of(record).speedup_fp32), baseline=case.without("shapes").id, ratio=ratio)
     return changed(record, speedup_static=twin)
 
 
-def test_every_figure_is_drawn_where_there_are_data(sections: list[Section]):
+def test_every_figure_is_drawn_where_there_are_data(sections: list[Plots]):
     """A run with lengths, batches, sound, memory, builds and engines for ranges has all nine figures of records."""
     plots = [plot for section in sections for plot in section.plots]
     assert len(plots) == 9
@@ -52,7 +52,7 @@ def test_every_figure_is_drawn_where_there_are_data(sections: list[Section]):
     assert all("synthetic weights" in plot.weights for plot in plots)
 
 
-def test_text_stays_text_and_has_an_accessible_name(sections: list[Section]):
+def test_text_stays_text_and_has_an_accessible_name(sections: list[Plots]):
     """Labels are SVG text, and every figure has a title and a description that its role points to."""
     for plot in (plot for section in sections for plot in section.plots):
         root = ET.fromstring(str(plot.svg))  # noqa: S314 - our own output
@@ -63,7 +63,7 @@ def test_text_stays_text_and_has_an_accessible_name(sections: list[Section]):
         assert plot.weights in names[0].text
 
 
-def test_figures_share_no_id_and_refer_to_nothing_outside(sections: list[Section]):
+def test_figures_share_no_id_and_refer_to_nothing_outside(sections: list[Plots]):
     """All figures can stand in one page: ids are unique and every reference finds its own."""
     page = "".join(str(plot.svg) for section in sections for plot in section.plots)
     ids = re.findall(r'\bid="([^"]+)"', page)
@@ -73,7 +73,7 @@ def test_figures_share_no_id_and_refer_to_nothing_outside(sections: list[Section
     assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]+"', "", page)
 
 
-def test_colours_follow_the_page(sections: list[Section]):
+def test_colours_follow_the_page(sections: list[Plots]):
     """House colours are CSS variables, so that dark mode reaches into the figures."""
     for plot in (plot for section in sections for plot in section.plots):
         style = " ".join(re.findall(r'style="([^"]*)"', str(plot.svg)))
@@ -126,7 +126,7 @@ def test_what_cannot_be_drawn_is_a_sentence(tmp_path: Path):
 def test_the_highest_throughput_is_inside_its_figure(tmp_path: Path):
     """Also where throughputs differ little, so that a margin of their range is next to nothing."""
     records = [
-        changed(record, throughput=replace(known(speed_of(record).throughput), audio_s_per_s=per_s))
+        changed(record, throughput=replace(given(speed_of(record).throughput), audio_s_per_s=per_s))
         for per_s, record in ((430.0, speed_record(EAGER)), (434.0, speed_record(replace(EAGER, batch=4))))
         if speed_of(record).throughput is not None
     ]
@@ -159,14 +159,14 @@ def test_no_point_lies_outside_its_axes(tmp_path: Path, draw: Draw):
 
 def many_times(records: list[Record]) -> list[Record]:
     """The same records with 50 times the throughput and 50 times the latency."""
-    changed = []
+    slower = []
     for record in records:
         throughput = replace(
-            known(speed_of(record).throughput), audio_s_per_s=50 * known(speed_of(record).throughput).audio_s_per_s
+            given(speed_of(record).throughput), audio_s_per_s=50 * given(speed_of(record).throughput).audio_s_per_s
         )
         timing = replace(speed_of(record).timing, median_ms=50 * speed_of(record).timing.median_ms)
-        changed.append(changed(record, throughput=throughput, timing=timing))
-    return changed
+        slower.append(changed(record, throughput=throughput, timing=timing))
+    return slower
 
 
 def test_the_pareto_front_is_what_nothing_dominates():
@@ -185,7 +185,7 @@ def test_the_pareto_front_is_what_nothing_dominates():
 def test_break_even_counts_the_extra_build_against_the_saving(tmp_path: Path):
     """30 s of extra build and 8 ms saved an inference pay off after 3750 inferences."""
     base, fast = speed_record(EAGER), speed_record(FAST)
-    speedup = replace(known(speed_of(fast).speedup_same_precision), ratio=5.0, baseline_median_ms=10.0)
+    speedup = replace(given(speed_of(fast).speedup_same_precision), ratio=5.0, baseline_median_ms=10.0)
     fast = changed(fast, speedup_same_precision=speedup, build=Build(31.0))
     base = replace(base, build=Build(1.0))
     (group,) = load_run(write_run(tmp_path, [base, fast])).groups
@@ -196,7 +196,7 @@ def test_break_even_counts_the_extra_build_against_the_saving(tmp_path: Path):
 def test_what_saves_nothing_never_breaks_even(tmp_path: Path):
     """A configuration slower than eager has no break-even."""
     fast = speed_record(FAST)
-    fast = changed(fast, speedup_same_precision=replace(known(speed_of(fast).speedup_same_precision), ratio=0.9))
+    fast = changed(fast, speedup_same_precision=replace(given(speed_of(fast).speedup_same_precision), ratio=0.9))
     (group,) = load_run(write_run(tmp_path, [speed_record(EAGER), fast])).groups
     assert inferences_to_break_even(group, group.rows[1]) is None
 
@@ -229,6 +229,4 @@ def test_a_figure_names_what_tells_configurations_apart():
 
 def test_the_error_by_band_is_drawn_of_what_the_judge_files():
     """The figure asks for the fields of the suite's own fidelity, by their names."""
-    names = {field.name for field in fields(Fidelity)}
-    bands = {"lsd_0_4_db", "lsd_4_8_db", "lsd_8_16_db", "lsd_16_24_db"}
-    assert {name for name in names if _BAND.fullmatch(name)} == bands
+    assert BANDS == ("lsd_0_4_db", "lsd_4_8_db", "lsd_8_16_db", "lsd_16_24_db")

@@ -10,8 +10,8 @@ from bench.cli import main
 from bench.compare.history import append_history
 from bench.errors import InputError
 from bench.records.run import Run, load_run
+from bench.report.nights import nights
 from bench.report.render import write_report
-from bench.report.sections.nights import nights
 from tests.comparing import ENVIRONMENT, failed, record
 from tests.synthetic_records import write_run
 

@@ -6,9 +6,10 @@ import pytest
 from bench.case import Case
 from bench.records.run import load_run
 from bench.records.schema import Record, Status, Throughput
-from bench.report.sections.method import warnings_of
-from bench.report.sections.promises import HELD, NOT_HELD, NOT_MEASURED, check_promises, summary
-from tests.synthetic_records import changed, failed_record, known, quality_record, speed_of, speed_record, write_run
+from bench.report.notes import warnings_of
+from bench.report.promises.checks import HELD, NOT_HELD, NOT_MEASURED, check_promises
+from bench.report.sections.promises import summary
+from tests.synthetic_records import changed, failed_record, given, quality_record, speed_of, speed_record, write_run
 
 EAGER = Case("v3", "eager", "fp32", 1, 468)
 HALF = Case("v3", "eager", "fp16", 1, 468)
@@ -23,7 +24,7 @@ def checks(directory: Path, records: list[Record], baseline: str = "eager fp32")
 def with_speedup(ratio: float, low: float | None, high: float | None):
     record = speed_record(FAST)
     return changed(
-        record, speedup_fp32=replace(known(speed_of(record).speedup_fp32), ratio=ratio, ci95_low=low, ci95_high=high)
+        record, speedup_fp32=replace(given(speed_of(record).speedup_fp32), ratio=ratio, ci95_low=low, ci95_high=high)
     )
 
 
@@ -69,7 +70,7 @@ def test_memory_is_the_reduction_of_the_process(tmp_path: Path):
     records = []
     for case, size in ((EAGER, 1000), (FAST, 600)):
         record = speed_record(case)
-        records.append(changed(record, memory=replace(known(speed_of(record).memory), process_gpu_bytes=size * 2**20)))
+        records.append(changed(record, memory=replace(given(speed_of(record).memory), process_gpu_bytes=size * 2**20)))
     check = checks(tmp_path, records)["memory"]
     assert check.measured.value == pytest.approx(40.0)
     assert check.verdict == HELD
@@ -95,7 +96,7 @@ def test_throughput_compares_each_side_at_its_best(tmp_path: Path):
     slow = changed(speed_record(FAST), throughput=Throughput(10.0, 300.0, 0.003, 40, "back-to-back"))
     base = changed(speed_record(EAGER), throughput=Throughput(10.0, 100.0, 0.01, 40, "back-to-back"))
     check = checks(tmp_path, [base, speed_record(replace(EAGER, batch=4)), test, slow])["throughput"]
-    best = known(speed_of(speed_record(replace(EAGER, batch=4))).throughput).audio_s_per_s
+    best = given(speed_of(speed_record(replace(EAGER, batch=4))).throughput).audio_s_per_s
     assert check.measured.test == case.id
     assert check.measured.value == pytest.approx(600 / max(100.0, best))
     assert check.measured.low is None
@@ -105,23 +106,23 @@ def test_throughput_compares_each_side_at_its_best(tmp_path: Path):
 def test_throughput_of_an_eager_that_ran_its_best_shape_in_turn_only(tmp_path: Path):
     """A run without eager alone at its best shape does not make its worse ones the measure."""
     eager, fast, batched = speed_record(EAGER), speed_record(FAST), speed_record(replace(FAST, batch=4))
-    audio_s = known(speed_of(batched).throughput).audio_s_per_s / known(speed_of(batched).throughput).inferences_per_s
-    for eager_s_per_s, in_turn in ((2 * known(speed_of(eager).throughput).audio_s_per_s, True), (1.0, False)):
-        speedup = replace(known(speed_of(batched).speedup_fp32), baseline_median_ms=1000 * audio_s / eager_s_per_s)
+    audio_s = given(speed_of(batched).throughput).audio_s_per_s / given(speed_of(batched).throughput).inferences_per_s
+    for eager_s_per_s, in_turn in ((2 * given(speed_of(eager).throughput).audio_s_per_s, True), (1.0, False)):
+        speedup = replace(given(speed_of(batched).speedup_fp32), baseline_median_ms=1000 * audio_s / eager_s_per_s)
         slower = speed_record(replace(FAST, batch=2), rounds=20)
-        slower = changed(slower, speedup_fp32=replace(known(speed_of(slower).speedup_fp32), baseline_median_ms=1e6))
+        slower = changed(slower, speedup_fp32=replace(given(speed_of(slower).speedup_fp32), baseline_median_ms=1e6))
         records = [eager, fast, changed(batched, speedup_fp32=speedup), slower]
         check = checks(tmp_path / str(in_turn), records)["throughput"]
         assert check.measured is not None
-        best = eager_s_per_s if in_turn else known(speed_of(eager).throughput).audio_s_per_s
+        best = eager_s_per_s if in_turn else given(speed_of(eager).throughput).audio_s_per_s
         ours = max(
-            known(speed_of(record).throughput).audio_s_per_s for record in records[1:] if speed_of(record).throughput
+            given(speed_of(record).throughput).audio_s_per_s for record in records[1:] if speed_of(record).throughput
         )
         assert check.measured.value == pytest.approx(ours / best)
         assert check.measured.base == (replace(EAGER, batch=4) if in_turn else EAGER).id
         assert ("in turn with others only" in check.reason) == in_turn
     known = changed(speed_record(replace(EAGER, batch=4)), throughput=Throughput(1.0, 1.0, 1.0, 40, "back-to-back"))
-    speedup = replace(known(speed_of(batched).speedup_fp32), baseline_median_ms=0.001)
+    speedup = replace(given(speed_of(batched).speedup_fp32), baseline_median_ms=0.001)
     check = checks(tmp_path / "known", [eager, fast, known, changed(batched, speedup_fp32=speedup)])["throughput"]
     assert check.measured.base == EAGER.id
 
@@ -177,7 +178,7 @@ def test_eager_in_turn_is_enough_for_speed(tmp_path: Path):
 def test_the_summary_does_not_mix_baselines(tmp_path: Path):
     """What a lower precision gains over fp32 is not what TensorRT gains over eager of that precision."""
     fast = with_speedup(6.0, 5.9, 6.1)
-    same = replace(known(speed_of(fast).speedup_same_precision), ratio=1.5, ci95_low=1.4, ci95_high=1.6)
+    same = replace(given(speed_of(fast).speedup_same_precision), ratio=1.5, ci95_low=1.4, ci95_high=1.6)
     records = [speed_record(EAGER), speed_record(HALF), changed(fast, speedup_same_precision=same)]
     every = check_promises(load_run(write_run(tmp_path, records)))
     [sentence] = [words for title, _, words in summary(every) if "speed" in title]
@@ -206,8 +207,8 @@ def test_eager_that_waited_for_its_host_is_told(tmp_path: Path, launch_ms: float
     """From launches that took nine tenths of the time on; speed by its own rounds, latency by eager's own case."""
     eager, fast, batched = speed_record(EAGER), speed_record(FAST), speed_record(replace(FAST, batch=4))
     eager = changed(eager, timing=replace(speed_of(eager).timing, median_ms=8.0, launch_median_ms=launch_ms))
-    turn = replace(known(speed_of(fast).speedup_fp32), baseline_median_ms=8.0, baseline_launch_median_ms=launch_ms)
-    batched = changed(batched, speedup_fp32=replace(known(speed_of(batched).speedup_fp32), baseline_median_ms=8.0))
+    turn = replace(given(speed_of(fast).speedup_fp32), baseline_median_ms=8.0, baseline_launch_median_ms=launch_ms)
+    batched = changed(batched, speedup_fp32=replace(given(speed_of(batched).speedup_fp32), baseline_median_ms=8.0))
     records = [eager, changed(fast, speedup_fp32=turn), batched]
     found = checks(tmp_path / "run", records)
     words = "eager waited for its host here: 7.20 ms by its clock until it was launched, 8.00 ms in all by the device's"
@@ -228,7 +229,7 @@ def test_eager_that_is_not_at_its_best_is_told(tmp_path: Path, factor: float, to
     """A promise held against an eager that waits for its host says so; memory has nothing to do with that."""
     eager, fast, batched = speed_record(EAGER), speed_record(FAST), speed_record(replace(FAST, batch=4))
     best = 4 * speed_of(eager).timing.median_ms / factor
-    batched = changed(batched, speedup_fp32=replace(known(speed_of(batched).speedup_fp32), baseline_median_ms=best))
+    batched = changed(batched, speedup_fp32=replace(given(speed_of(batched).speedup_fp32), baseline_median_ms=best))
     records = [eager, fast, batched]
     found = checks(tmp_path / "run", records)
     words = f"eager takes {told}\N{MULTIPLICATION SIGN} as long for a frame here as at its best shape"

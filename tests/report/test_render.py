@@ -19,7 +19,7 @@ from tests.synthetic_records import (
     ENVIRONMENT,
     changed,
     failed_record,
-    known,
+    given,
     speed_of,
     speed_record,
     sweep_records,
@@ -70,7 +70,7 @@ def test_engine_figures_have_columns(tmp_path: Path):
     """Context, engine, load and build of an engine, and its speed over its static twin, stand under their names."""
     build = Build(900.0, 3 * MIB, {"context_bytes": 5 * MIB, "layers": 7}, build_s=295.0, load_s=1.5, from_cache=True)
     record = speed_record(FAST)
-    twin = replace(known(speed_of(record).speedup_fp32), ratio=0.93, ci95_low=0.92, ci95_high=0.94)
+    twin = replace(given(speed_of(record).speedup_fp32), ratio=0.93, ci95_low=0.92, ci95_high=0.94)
     run = load_run(write_run(tmp_path, [changed(record, build=build, speedup_static=twin)]))
     found = table(run)
     cells = dict(zip([column.name for column in found.columns], found.lines[0].cells, strict=True))
