@@ -51,7 +51,7 @@ def test_comparisons_and_verdicts_read_the_same_facts() -> None:
 
 def test_a_figure_that_no_record_has_is_an_error() -> None:
     """A path that leads nowhere is named."""
-    with pytest.raises(InputError, match="timing.mood"):
+    with pytest.raises(InputError, match=r"timing\.mood"):
         find_facts((Speed, Record), "timing.mood")
 
 

@@ -29,7 +29,7 @@ def slower(record: Record, factor: float) -> Record:
     return changed(record, run_id="new", timing=timing, speedup_same_precision=speedup)
 
 
-def test_a_case_twice_as_slow_is_a_bad_row(tmp_path: Path):
+def test_a_case_twice_as_slow_is_a_bad_row(tmp_path: Path) -> None:
     """The comparison's verdict reaches the report, with both figures and the change."""
     base = write_run(tmp_path / "base", [speed_record(CASE, rounds=60)])
     new = write_run(tmp_path / "new", [slower(speed_record(CASE, rounds=60, seed=1), 2.0)])
@@ -40,7 +40,7 @@ def test_a_case_twice_as_slow_is_a_bad_row(tmp_path: Path):
     assert row.change.startswith(("2.0", "1.9"))
 
 
-def test_a_run_against_itself_has_nothing_to_say(tmp_path: Path):
+def test_a_run_against_itself_has_nothing_to_say(tmp_path: Path) -> None:
     """The same records on both sides give no bad and no good row."""
     run = write_run(tmp_path / "base", [speed_record(CASE, rounds=60)])
     other = write_run(tmp_path / "new", [replace(speed_record(CASE, rounds=60), run_id="new")])
@@ -49,7 +49,7 @@ def test_a_run_against_itself_has_nothing_to_say(tmp_path: Path):
     assert not any(row.tone for row in found.rows)
 
 
-def test_a_baseline_that_is_not_there_is_an_input_error(tmp_path: Path):
+def test_a_baseline_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
     """One sentence names the path."""
     run = load_run(write_run(tmp_path / "run", [speed_record(CASE)]))
     with pytest.raises(InputError, match="nowhere"):

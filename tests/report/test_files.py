@@ -18,7 +18,7 @@ def rows(directory: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_csv_holds_every_record_with_its_figures(tmp_path: Path):
+def test_the_csv_holds_every_record_with_its_figures(tmp_path: Path) -> None:
     """Speed and quality records are lines of their own, figures in full, what is missing blank."""
     speed, quality = speed_record(CASE), quality_record(CASE)
     write_csv(load_run(write_run(tmp_path, [speed, quality])), tmp_path / "cases.csv")
@@ -31,7 +31,7 @@ def test_the_csv_holds_every_record_with_its_figures(tmp_path: Path):
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_no_cell_is_a_formula(tmp_path: Path, start: str):
+def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
     """Text that a spreadsheet would run begins with an apostrophe, in cells and in headings."""
     reason = f"{start}HYPERLINK(1)"
     records = [failed_record(CASE, Status.CRASHED, reason)]
@@ -43,7 +43,7 @@ def test_no_cell_is_a_formula(tmp_path: Path, start: str):
     assert not any(cell.startswith(start) and not cell[1:2].isdigit() for cell in cells)
 
 
-def test_negative_numbers_stay_numbers(tmp_path: Path):
+def test_negative_numbers_stay_numbers(tmp_path: Path) -> None:
     """The guard against formulas is for text only."""
     record = quality_record(CASE, "fail", snr_db=-3.5)
     write_csv(load_run(write_run(tmp_path, [record])), tmp_path / "cases.csv")
