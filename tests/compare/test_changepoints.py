@@ -9,7 +9,7 @@ from bench.compare.changepoints import MIN_NIGHTS, best_partition, change_points
 def brute_force(series: np.ndarray, penalty: float) -> tuple[float, list[int]]:
     """The cheapest of all partitions, tried one by one."""
     count = len(series)
-    best = (np.inf, [])
+    best: tuple[float, list[int]] = (np.inf, [])
     for steps in range(count):
         for cuts in itertools.combinations(range(1, count), steps):
             edges = [0, *cuts, count]

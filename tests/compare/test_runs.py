@@ -136,7 +136,7 @@ def test_the_correction_equals_its_definition() -> None:
     expected = np.empty(50)
     for rank, index in enumerate(order):
         expected[index] = min(1.0, max((50 - earlier) * p[order[earlier]] for earlier in range(rank + 1)))
-    np.testing.assert_allclose(holm(p), expected)
+    np.testing.assert_allclose(np.array(holm(p.tolist())), expected)
     assert holm([]) == []
 
 
@@ -151,7 +151,10 @@ def test_only_modes_moved_tells_a_change_of_share_from_a_change(
 
     def run(share: float, shift: float) -> list[float]:
         slow = np.arange(200) % 10 < 10 * share
-        return (10 * np.exp(0.1 * slow + shift + np.random.default_rng(5).normal(0, 0.005, 200))).tolist()
+        rounds: list[float] = (
+            10 * np.exp(0.1 * slow + shift + np.random.default_rng(5).normal(0, 0.005, 200))
+        ).tolist()
+        return rounds
 
     base, new = reduce_rounds(run(base_slow, 0.0)), reduce_rounds(run(new_slow, shift))
     assert base is not None

@@ -33,9 +33,10 @@ def _registries() -> Iterator[None]:
     find_sections()
     kinds, sections = dict(KINDS), dict(SECTIONS)
     yield
-    for registry, before in ((KINDS, kinds), (SECTIONS, sections)):
-        registry.clear()  # type: ignore[attr-defined]
-        registry.update(before)  # type: ignore[attr-defined]
+    KINDS.clear()
+    KINDS.update(kinds)
+    SECTIONS.clear()
+    SECTIONS.update(sections)
 
 
 def a_new_kind() -> type[Result]:
@@ -141,7 +142,8 @@ def test_a_new_kind_changes_no_comparison_of_speed_and_sound(tmp_path: Path) -> 
     thresholds = with_metric(load_thresholds())
     found = {(case.kind, case.id): case for case in compare_runs(old, new, thresholds=thresholds).cases}
     [change] = found["taste", FAST.id].changes
-    assert (change.metric, change.unit, change.change) == ("sweetness", "g", pytest.approx(0.2))
+    assert (change.metric, change.unit) == ("sweetness", "g")
+    assert change.change == pytest.approx(0.2)
     assert [change.metric for change in found["speed", FAST.id].changes] == [
         change.metric for change in without["speed", FAST.id].changes
     ]

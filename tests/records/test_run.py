@@ -16,7 +16,7 @@ EAGER = Case("v3", "eager", "fp32", 1, 468)
 FAST = Case("v3", "tensorrt", "fp16", 1, 468)
 
 
-def write_lines(directory: Path, *lines: str):
+def write_lines(directory: Path, *lines: str) -> Path:
     directory.mkdir(exist_ok=True)
     (directory / "records.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return directory

@@ -4,7 +4,7 @@ from pathlib import Path
 from bench.case import Case
 from bench.records.run import load_run
 from bench.records.schema import Record, Status
-from bench.report.sections.answer import answers, figures, lead
+from bench.report.sections.answer import Choice, answers, figures, lead
 from tests.synthetic_records import changed, failed_record, given, quality_record, speed_of, speed_record, write_run
 
 EAGER = Case("v3", "eager", "fp32", 1, 468)
@@ -12,12 +12,12 @@ SCRIPT = Case("v3", "torchscript", "fp16", 1, 468)
 FAST = Case("v3", "tensorrt", "fp16", 1, 468)
 
 
-def choices(directory: Path, records: list[Record]):
+def choices(directory: Path, records: list[Record]) -> list[Choice]:
     run = load_run(write_run(directory, records))
     return answers(run.groups[0])
 
 
-def timed(*cases: Case):
+def timed(*cases: Case) -> list[Record]:
     return [speed_record(case) for case in cases]
 
 

@@ -104,16 +104,17 @@ def browser(chromium: Any, page: str) -> Any:
 
 
 def cells(browser: Any, table: str, column: int) -> list[str]:
-    return browser.execute_script(
+    texts: list[str] = browser.execute_script(
         "return [...document.getElementById(arguments[0]).tBodies[0].rows].filter(row => !row.hidden)"
         ".map(row => row.cells[arguments[1]].textContent.trim())",
         table,
         column,
     )
+    return texts
 
 
 def column(browser: Any, table: str, name: str) -> int:
-    heads = browser.execute_script(
+    heads: list[str] = browser.execute_script(
         "return [...document.getElementById(arguments[0]).tHead.rows[0].cells].map(cell => cell.textContent)", table
     )
     return heads.index(name)
@@ -125,7 +126,7 @@ def press(browser: Any, table: str, name: str) -> str:
     ]
     browser.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", heading)
     heading.find_element("css selector", "button").send_keys("\ue007")
-    return heading.get_attribute("aria-sort")
+    return str(heading.get_attribute("aria-sort"))
 
 
 def emulate(browser: Any, scheme: str, width: int) -> None:

@@ -8,13 +8,13 @@ from bench.errors import InputError
 from bench.records.run import load_run
 from bench.records.schema import Record
 from bench.report.sections.changes import compare
-from tests.synthetic_records import changed, speed_of, speed_record, write_run
+from tests.synthetic_records import changed, given, speed_of, speed_record, write_run
 
 CASE = Case("v3", "torchscript", "fp16", 1, 468)
 
 
 def slower(record: Record, factor: float) -> Record:
-    timing, speedup = speed_of(record).timing, speed_of(record).speedup_same_precision
+    timing, speedup = speed_of(record).timing, given(speed_of(record).speedup_same_precision)
     samples = tuple(factor * sample for sample in timing.samples_ms)
     timing = replace(
         timing,
@@ -22,8 +22,8 @@ def slower(record: Record, factor: float) -> Record:
         host_samples_ms=samples,
         median_ms=factor * timing.median_ms,
         mean_ms=factor * timing.mean_ms,
-        ci95_low_ms=factor * timing.ci95_low_ms,
-        ci95_high_ms=factor * timing.ci95_high_ms,
+        ci95_low_ms=factor * given(timing.ci95_low_ms),
+        ci95_high_ms=factor * given(timing.ci95_high_ms),
     )
     speedup = replace(speedup, ratio=speedup.ratio / factor)
     return changed(record, run_id="new", timing=timing, speedup_same_precision=speedup)

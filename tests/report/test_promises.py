@@ -7,7 +7,7 @@ from bench.case import Case
 from bench.records.run import load_run
 from bench.records.schema import Record, Status, Throughput
 from bench.report.notes import warnings_of
-from bench.report.promises.checks import HELD, NOT_HELD, NOT_MEASURED, check_promises
+from bench.report.promises.checks import HELD, NOT_HELD, NOT_MEASURED, Check, check_promises
 from bench.report.sections.promises import summary
 from tests.synthetic_records import changed, failed_record, given, quality_record, speed_of, speed_record, write_run
 
@@ -16,12 +16,12 @@ HALF = Case("v3", "eager", "fp16", 1, 468)
 FAST = Case("v3", "tensorrt", "fp16", 1, 468)
 
 
-def checks(directory: Path, records: list[Record], baseline: str = "eager fp32"):
+def checks(directory: Path, records: list[Record], baseline: str = "eager fp32") -> dict[str, Check]:
     found = check_promises(load_run(write_run(directory, records)))
     return {check.key: check for check in found if check.baseline == baseline and check.backend == "tensorrt"}
 
 
-def with_speedup(ratio: float, low: float | None, high: float | None):
+def with_speedup(ratio: float, low: float | None, high: float | None) -> Record:
     record = speed_record(FAST)
     return changed(
         record, speedup_fp32=replace(given(speed_of(record).speedup_fp32), ratio=ratio, ci95_low=low, ci95_high=high)

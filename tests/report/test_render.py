@@ -99,7 +99,9 @@ def test_ids_are_unique_and_every_anchor_lands(report: Written) -> None:
     tags = Page(report.html).tags
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    anchors = {attributes["href"][1:] for tag, attributes in tags if tag == "a" and attributes["href"][:1] == "#"}
+    anchors = {
+        href[1:] for tag, attributes in tags if tag == "a" and (href := attributes["href"] or "").startswith("#")
+    }
     assert len(anchors) > 40
     assert anchors <= set(ids)
 

@@ -2,6 +2,7 @@ import base64
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tests.synthetic_records import quality_record, with_audio, write_run
 CASE = Case("v3", "tensorrt", "fp16", 1, 468)
 
 
-def same(items: Iterable) -> Iterable:
+def same(items: Iterable[Any]) -> Iterable[Any]:
     return items
 
 
