@@ -11,7 +11,7 @@ from bench.case import Case
 from bench.cli import main
 from bench.records.jsonl import dump_record
 from bench.records.run import load_run
-from bench.records.schema import Build, Status
+from bench.records.schema import SCHEMA_VERSION, Build, Status
 from bench.report.render import Written, write_report
 from bench.report.sections.cases import table
 from bench.report.text import MIB
