@@ -2,7 +2,7 @@
 
     python studies/activations.py [--shape 96x29952 ...] [--form NAME ...] [--level 3] [--workers 2]
 
-Each form stands between two convolutions, as in the vocoder's graph for engines, because what an engine loses on the
+Each form stands between two convolutions, as in the graph of a lowered vocoder, because what an engine loses on the
 way between memory layouts belongs to its price; the two convolutions alone are timed too and subtracted. Needs
 TensorRT and an NVIDIA GPU. Engines are built by several processes at once, which slows each down and disturbs its
 choice of kernels, then timed one after the other. Prints a table, and with ``--layers FILE`` writes what each engine's
@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.lowering.activation import FORMS
 from bench.lowering.conv2d import in_planes
 from bench.vocoders.alias_free import AliasFreeActivation
+from studies.activation_forms import FORMS
 from studies.float16_sums import count
 
 # Channels and samples of four of BigVGAN's six stages at 468 mel frames.

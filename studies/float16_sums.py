@@ -33,12 +33,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.audio.speech import speech_inputs
 from bench.errors import InputError
 from bench.lowering.activation import DEFAULT_FORM, FORMS, Ends, EngineActivation
+from bench.lowering.engine_form import lower_layers
 from bench.lowering.mixed_precision import Float32, round_to_tf32
-from bench.lowering.onnx_export import equal_form
 from bench.quality.fidelity import compare_items, worst
 from bench.quality.verdict import judge
 from bench.spec import SPECS
-from bench.trt.native import DEFAULT_FLOAT32
+from bench.trt.float32 import DEFAULT_FLOAT32
 from bench.vocoders import Vocoder, load_vocoder
 from bench.vocoders.alias_free import AliasFreeActivation
 from bench.vocoders.bigvgan import AmpBlock, BigVgan
@@ -151,7 +151,7 @@ class Float32Trunk(nn.Module):
     """BigVGAN in float16 that adds what its blocks compute in float32.
 
     Args:
-        form: The form for engines.
+        form: Lowered.
     """
 
     def __init__(self, form: BigVgan) -> None:
@@ -184,8 +184,8 @@ def in_float32(conv: nn.Module, x: Tensor) -> Tensor:
 
 
 def kept_in_tf32(vocoder: nn.Module, mel: Tensor, pattern: str, change: Callable[[Tensor], Tensor]) -> nn.Module:
-    """The form for engines in float16, with some convolutions in float32 whose weights are changed to TF32's."""
-    form = equal_form(vocoder, mel.half(), pattern)
+    """The lowered vocoder in float16, with some convolutions in float32 whose weights are changed to TF32's."""
+    form = lower_layers(vocoder, mel.half(), pattern)
     for module in form.modules():
         if isinstance(module, Float32):
             module.layer.weight.data = change(module.layer.weight.data)
@@ -238,7 +238,7 @@ class Simulation:
 
     def show_sums(self) -> None:
         """What the convolutions' sums cost, which layers it comes from, and what TF32 gains back."""
-        form = equal_form(self.vocoder, self.mel.half())
+        form = lower_layers(self.vocoder, self.mel.half())
         self.show("none", lambda _: True, copy.deepcopy(form))
         for title, pattern in GROUPS.items():
             self.show(title, lambda name, pattern=pattern: not re.match(pattern, name), copy.deepcopy(form))

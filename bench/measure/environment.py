@@ -26,6 +26,7 @@ DISTRIBUTIONS = (
     "tensorrt-cu13",
     "tensorrt-cu12",
     "tensorrt-rtx",
+    "nvidia-modelopt",
     "onnx",
     "onnxscript",
     "onnxruntime",
