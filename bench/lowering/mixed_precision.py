@@ -125,7 +125,8 @@ class Apart(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As the convolution."""
-        return -self.conv(x)
+        y: Tensor = -self.conv(x)
+        return y
 
 
 def set_apart(vocoder: nn.Module, float32: str) -> nn.Module:

@@ -1,12 +1,13 @@
 """TensorRT-RTX builds both vocoders' graphs, on any machine: every change to a graph meets a real builder."""
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench.backends.tensorrt_rtx import TensorRtRtx
-from bench.errors import UnsupportedError
+from bench.errors import UnsupportedError, WrongOutputError
 from bench.lowering.onnx_export import export_onnx
 from bench.precision import PRECISIONS
 from bench.trt.build import build_engine
@@ -14,6 +15,8 @@ from bench.trt.library import Library, import_library
 from bench.trt.options import parse_options
 from bench.vocoders import load_vocoder
 from tests.lowering.test_onnx_export import tiny
+from tests.trt.fake_tensorrt import FULL, Install, layer
+from tests.trt.requests import FRAMES, request
 
 library, _reason = import_library("tensorrt_rtx")
 pytestmark = pytest.mark.skipif(library is None, reason=f"{_reason} pip install -e '.[rtx]'")
@@ -84,3 +87,20 @@ def test_running_needs_a_card_that_it_supports(rtx: Library, monkeypatch: pytest
         reason = backend.unavailable_reason(torch.device("cuda:0"))
         assert reason is None if runs else "does not run on compute capability 9.0" in str(reason)
     assert rtx.rtx
+
+
+def test_rtx_may_keep_its_kernels_to_itself(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine of TensorRT-RTX that shows no convolution stands by its strongly typed graph; one that does is read."""
+    rtx = install("11.0.0")
+    rtx.__name__ = "tensorrt_rtx"
+    rtx.tensor_type = "HALF"
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx)
+    rtx.layers = ["a layer's name"]
+    runner = TensorRtRtx().prepare(request("tensorrt-rtx", "fp16"))
+    assert rtx.config.timing is None
+    effective = runner.effective(torch.randn(1, 100, FRAMES).half())
+    assert effective.compute == "float16"
+    assert "strongly typed" in effective.evidence
+    rtx.layers = [layer("Convolution", FULL)]
+    with pytest.raises(WrongOutputError, match="labelled fp16, but its convolutions ran in float32"):
+        TensorRtRtx().prepare(request("tensorrt-rtx", "fp16")).effective(torch.randn(1, 100, FRAMES).half())
