@@ -15,13 +15,15 @@ from bench.records.schema import GpuState
 # Between readings; a reading takes a fraction of a millisecond and is made outside timed spans.
 READING_INTERVAL_S = 0.2
 
+# Clocks that somebody set, by ``nvidia-smi -ac``: the GPU runs as it was told to, and is not throttled.
+SET_CLOCKS = "applications_clocks"
 _REASONS = {
     "sw_power_cap": "nvmlClocksThrottleReasonSwPowerCap",
     "hw_slowdown": "nvmlClocksThrottleReasonHwSlowdown",
     "sw_thermal": "nvmlClocksThrottleReasonSwThermalSlowdown",
     "hw_thermal": "nvmlClocksThrottleReasonHwThermalSlowdown",
     "hw_power_brake": "nvmlClocksThrottleReasonHwPowerBrakeSlowdown",
-    "applications_clocks": "nvmlClocksThrottleReasonApplicationsClocksSetting",
+    SET_CLOCKS: "nvmlClocksThrottleReasonApplicationsClocksSetting",
     "sync_boost": "nvmlClocksThrottleReasonSyncBoost",
 }
 

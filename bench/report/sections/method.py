@@ -66,9 +66,8 @@ def warnings_of(run: Run) -> list[str]:
         found.append("Synthetic weights: speed and memory stand for the real model's, the sound and its error do not.")
     if any(record.environment.get("git") and _dirty(record) for record in records):
         found.append("The code had uncommitted changes; the commit alone does not reproduce this run.")
-    throttled = [
-        r for r in timed if r.gpu_state and set(r.gpu_state.throttle_reasons) - {"applications_clocks_setting"}
-    ]
+    # A GPU at clocks that somebody set runs as it was told to; the name is that of bench.measure.nvml.
+    throttled = [r for r in timed if r.gpu_state and set(r.gpu_state.throttle_reasons) - {"applications_clocks"}]
     if throttled:
         reasons = sorted({reason for r in throttled if r.gpu_state for reason in r.gpu_state.throttle_reasons})
         of = count(len(timed), "timed case")
