@@ -1,14 +1,14 @@
 """Small networks that an exporter walks through in seconds, and how far two waveforms are apart."""
 
 import torch
-from torch import nn
 
+from bench.vocoders import Vocoder
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 from bench.vocoders.synthetic import initialise
 from tests.conftest import small_v3
 
 
-def tiny(version: str) -> nn.Module:
+def tiny(version: str) -> Vocoder:
     """The network with one kernel size and few channels, which an exporter walks through in seconds."""
     if version == "v3":
         return small_v3(

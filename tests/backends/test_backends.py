@@ -86,7 +86,7 @@ class Faulty(Backend):
     """A backend whose parts a test replaces."""
 
     name = "faulty"
-    run: Callable[[Tensor], Tensor]
+    run: Callable[[torch.nn.Module, Tensor], Tensor]
 
     def unavailable_reason(self, _: torch.device) -> str | None:
         """It can run everywhere."""
@@ -98,7 +98,7 @@ class Faulty(Backend):
         precision = request.precision
 
         def run(mel: Tensor) -> Tensor:
-            return type(self).run(model, mel)
+            return self.run(model, mel)
 
         def effective(mel: Tensor) -> EffectivePrecision:
             return observe(run, mel, precision)
@@ -108,14 +108,15 @@ class Faulty(Backend):
 
 def measure(v3_directory: Path, run: Callable[[torch.nn.Module, Tensor], Tensor], precision: str = "fp32") -> Record:
     """Measures a backend that runs ``run``."""
-    Faulty.run = staticmethod(run)  # type: ignore[assignment]
     register(Faulty)
+    REGISTRY["faulty"].run = run  # type: ignore[attr-defined]
     settings = Settings("run", "unused", weights=(str(v3_directory),), stop=StopRule(1, 0.0, 1.0, 1.0, 1))
     return measure_case(Case("v3", "faulty", precision, 1, 1), settings)
 
 
 def _other_precision(model: torch.nn.Module, mel: Tensor) -> Tensor:
-    return model.float()(mel.float()).to(mel.dtype)
+    wave: Tensor = model.float()(mel.float())
+    return wave.to(mel.dtype)
 
 
 def _out_of_memory(_: torch.nn.Module, __: Tensor) -> Tensor:
@@ -143,15 +144,18 @@ def _wrong(_: torch.nn.Module, __: Tensor) -> Tensor:
 
 
 def _short(model: torch.nn.Module, mel: Tensor) -> Tensor:
-    return model(mel)[..., :-1]
+    wave: Tensor = model(mel)
+    return wave[..., :-1]
 
 
 def _nan(model: torch.nn.Module, mel: Tensor) -> Tensor:
-    return model(mel) * float("nan")
+    wave: Tensor = model(mel)
+    return wave * float("nan")
 
 
 def _silent(model: torch.nn.Module, mel: Tensor) -> Tensor:
-    return model(mel) * 0
+    wave: Tensor = model(mel)
+    return wave * 0
 
 
 @pytest.mark.usefixtures("registry")

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ class FakeTorchTensorRt(ModuleType):
 
     def __init__(self, children: tuple[str, ...] = ("_run_on_acc_0",)) -> None:
         super().__init__("torch_tensorrt")
-        self.given: dict[str, object] = {}
+        self.given: dict[str, Any] = {}
 
         def compile(  # noqa: A001 - the original's name
             exported_program: torch.export.ExportedProgram,
@@ -182,20 +183,21 @@ def test_engines_are_weighed_and_their_layers_counted() -> None:
     compiled = Compiled(lambda mel: mel, ("_run_on_acc_0", "_run_on_acc_1"))
     assert engine_bytes(compiled) is None
     assert layer_counts(compiled) == {}
-    for part, size in zip(compiled.children(), (100, 20), strict=True):
+    parts: list[Any] = list(compiled.children())
+    for part, size in zip(parts, (100, 20), strict=True):
         part.serialized_engine = bytes(size)
         part.get_layer_info = lambda: json.dumps({"Layers": ["one", "two"], "Bindings": []})
     assert engine_bytes(compiled) == 120
     assert layer_counts(compiled) == {"layers": 4}
     for answer in ("no JSON", "[]", json.dumps({"Other": []})):
-        for part in compiled.children():
+        for part in parts:
             part.get_layer_info = lambda answer=answer: answer
         assert layer_counts(compiled) == {}
 
     def refuse() -> str:
         raise RuntimeError("Engine has not been initialized yet.")
 
-    next(compiled.children()).get_layer_info = refuse
+    parts[0].get_layer_info = refuse
     assert layer_counts(compiled) == {}
 
 
@@ -211,7 +213,8 @@ def test_graph_types_are_those_of_the_convolutions() -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             """Both, with a cast between."""
-            return self.second(self.first(x).float())
+            y: Tensor = self.second(self.first(x).float())
+            return y
 
     program = torch.export.export(Mixed().eval(), (torch.zeros(1, 2, 9, dtype=torch.float16),), strict=False)
     assert graph_types(program) == "float16, float32"

@@ -31,8 +31,8 @@ def test_a_pattern_keeps_what_it_matches() -> None:
     model = small_v3()
     model_16 = convert(lower_activations(model), torch.float16, "conv_post|activation_post")
     assert kept(model_16) == ["activation_post", "conv_post"]
-    assert torch.equal(model_16.get_submodule("conv_post").layer.weight, model.conv_post.weight)
-    assert model_16.get_submodule("conv_pre").weight.dtype is torch.float16
+    assert torch.equal(model_16.get_parameter("conv_post.layer.weight"), model.conv_post.weight)
+    assert model_16.get_parameter("conv_pre.weight").dtype is torch.float16
     mel = torch.randn(1, 100, 3) - 6
     assert model_16(mel.half()).dtype is torch.float16
 
@@ -76,10 +76,10 @@ def test_kept_layers_have_nothing_to_cut_off() -> None:
     """In a lowered float32 vocoder the kept layers' factors are TF32's, which cutting leaves alone; the rest stays."""
     model = small_v3()
     form = round_kept(lower_activations(model), r"conv_pre|ups|resblocks\.0\.activations\.0")
-    activation = form.get_submodule("resblocks.0.activations.0")
-    kept_factors = [form.conv_pre.weight, form.ups[0][0].weight, activation.between, activation.down, activation.edges]
+    factors = [form.get_buffer(f"resblocks.0.activations.0.{name}") for name in ("between", "down", "edges")]
+    kept_factors = [form.get_parameter("conv_pre.weight"), form.get_parameter("ups.0.0.weight"), *factors]
     assert all(torch.equal(cut(factor), factor.detach()) for factor in kept_factors)
-    assert not torch.equal(form.conv_pre.weight, model.conv_pre.weight)
+    assert not torch.equal(form.get_parameter("conv_pre.weight"), model.conv_pre.weight)
     plain = lower_activations(model)
     for name in (
         "conv_post.weight",
@@ -108,10 +108,11 @@ def test_only_weights_of_a_float32_graph_are_rounded() -> None:
     model = small_v3()
     strong = lower(model, torch.zeros(1, 100, 16, dtype=torch.float16), "conv_pre")
     weak = lower(model, torch.zeros(1, 100, 16), "conv_pre")
-    assert torch.equal(strong.conv_pre.layer.weight, model.conv_pre.weight)
-    assert torch.equal(weak.conv_pre.weight, round_to_tf32(model.conv_pre.weight.detach()))
-    assert not torch.equal(weak.conv_pre.weight, model.conv_pre.weight)
-    assert torch.equal(lower(model, torch.zeros(1, 100, 16)).conv_pre.weight, model.conv_pre.weight)
+    assert torch.equal(strong.get_parameter("conv_pre.layer.weight"), model.conv_pre.weight)
+    assert torch.equal(weak.get_parameter("conv_pre.weight"), round_to_tf32(model.conv_pre.weight.detach()))
+    assert not torch.equal(weak.get_parameter("conv_pre.weight"), model.conv_pre.weight)
+    plain = lower(model, torch.zeros(1, 100, 16))
+    assert torch.equal(plain.get_parameter("conv_pre.weight"), model.conv_pre.weight)
 
 
 def test_what_stands_apart_is_equal_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,9 +124,9 @@ def test_what_stands_apart_is_equal_to_the_last_bit(monkeypatch: pytest.MonkeyPa
     form = set_apart(lower_activations(model), r"conv_pre|ups|resblocks\.\d+\.convs")
     assert torch.equal(form(mel), plain(mel))
     apart = [name for name, module in form.named_modules() if isinstance(module, Apart)]
-    wide = [block for block in range(18) if model.resblocks[block].convs2[0].in_channels >= 16]
+    wide = [block for block in range(18) if model.get_parameter(f"resblocks.{block}.convs2.0.weight").shape[1] >= 16]
     assert 0 < len(wide) < 18
     assert apart == [f"resblocks.{block}.convs2.{step}" for block in wide for step in range(3)]
-    assert torch.equal(form.get_submodule(apart[0]).conv.weight, -model.get_submodule(apart[0]).weight)
+    assert torch.equal(form.get_parameter(f"{apart[0]}.conv.weight"), -model.get_parameter(f"{apart[0]}.weight"))
     few = set_apart(lower_activations(model), r"conv_pre|resblocks\.0\.convs2\.1$")
     assert [name for name, module in few.named_modules() if isinstance(module, Apart)] == ["resblocks.0.convs2.1"]

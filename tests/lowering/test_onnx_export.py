@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from bench.audio.mel import default_speech, log_mel, speech_mels
 from bench.errors import UnsupportedError
@@ -14,7 +13,7 @@ from bench.lowering import mixed_precision as mixed
 from bench.lowering.activation import DEFAULT_FORM, fewest_frames
 from bench.lowering.onnx_export import export_onnx, opset_for
 from bench.trt.float32 import DEFAULT_FLOAT32, module_name
-from bench.vocoders import load_vocoder
+from bench.vocoders import Vocoder, load_vocoder
 from tests.conftest import small_v3
 from tests.small_vocoders import snr_db, tiny
 
@@ -31,7 +30,7 @@ def run_graph(file: Path, mel: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(wave)
 
 
-def assert_equal(vocoder: nn.Module, file: Path, mel: torch.Tensor) -> None:
+def assert_equal(vocoder: Vocoder, file: Path, mel: torch.Tensor) -> None:
     """The graph gives eager's output, 100 dB or more."""
     wave = run_graph(file, mel)
     with torch.inference_mode():
@@ -179,7 +178,7 @@ def test_opset_follows_tensorrt(strongly_typed: bool, dtype: torch.dtype, opset:
     assert opset_for(strongly_typed, dtype) == opset
 
 
-def kept_in_graph(vocoder: nn.Module, pattern: str, file: Path, *, dynamic: bool) -> list[tuple[str, str]]:
+def kept_in_graph(vocoder: Vocoder, pattern: str, file: Path, *, dynamic: bool) -> list[tuple[str, str]]:
     """Operators of the graph for 8.6 that a pattern matches, with their modules."""
     export_onnx(vocoder, torch.zeros(1, 100, 64), file, 17, dynamic=dynamic, float32=pattern)
     arithmetic = ("Conv", "ConvTranspose", "MatMul", "Add", "Sub", "Mul", "Div", "Neg", "Sin", "LeakyRelu")

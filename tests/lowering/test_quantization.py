@@ -38,7 +38,8 @@ class One(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Both."""
-        return self.conv_post(self.middle(x))
+        y: torch.Tensor = self.conv_post(self.middle(x))
+        return y
 
 
 def rounded(values: torch.Tensor, largest: torch.Tensor, kind: str) -> torch.Tensor:

@@ -44,7 +44,8 @@ def test_autocast_lowers_the_convolutions() -> None:
 
     def run(mel: Tensor) -> Tensor:
         with autocast(PRECISIONS["autocast"], CPU):
-            return layers(mel)
+            y: Tensor = layers(mel)
+        return y
 
     found = watch(run, "autocast", torch.float32, "float32")
     lower = str(autocast_dtype(CPU)).removeprefix("torch.")
@@ -53,11 +54,14 @@ def test_autocast_lowers_the_convolutions() -> None:
 
 
 def _upcast_inside(mel: Tensor) -> Tensor:
-    return two_convolutions(torch.float32)(mel.float()).half()
+    y: Tensor = two_convolutions(torch.float32)(mel.float())
+    return y.half()
 
 
 def _one_of_two(mel: Tensor) -> Tensor:
-    return two_convolutions(torch.float32)(two_convolutions(torch.bfloat16)(mel).float().repeat(1, 2, 1)).bfloat16()
+    first: Tensor = two_convolutions(torch.bfloat16)(mel)
+    second: Tensor = two_convolutions(torch.float32)(first.float().repeat(1, 2, 1))
+    return second.bfloat16()
 
 
 def _no_convolution(mel: Tensor) -> Tensor:
