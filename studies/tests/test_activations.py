@@ -33,7 +33,7 @@ def test_forms_are_timed_as_engines_have_them(form: str) -> None:
     x = torch.randn(1, 8, 16 * 24, dtype=torch.float64)
     plain = Sandwich(8, 16, form).eval().double()
     model = in_planes(Sandwich(8, 16, form).eval()).double()
-    assert all(layer.weight.ndim == 4 for layer in (model.first, model.last))
+    assert all(model.get_parameter(f"{name}.weight").ndim == 4 for name in ("first", "last"))
     torch.testing.assert_close(model(x), plain.last(plain.act(plain.first(x))), rtol=0, atol=1e-12)
     torch.testing.assert_close(model(x), Sandwich(8, 16, "original").eval().double()(x), rtol=0, atol=1e-6)
 
