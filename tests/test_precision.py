@@ -1,5 +1,7 @@
 """What a precision sets, and what refuses it."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -56,3 +58,15 @@ def test_unknown_precision() -> None:
     """A precision that does not exist is answered with those that do."""
     with pytest.raises(InputError, match="unknown precision 'int4'; choose from fp32, tf32, fp16, bf16, autocast"):
         find_precision("int4")
+
+
+def test_precisions_are_read_without_pytorch() -> None:
+    """A command that only reads a sweep does not wait for PyTorch; the data types are PyTorch's all the same."""
+    code = "import sys, bench.precision; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert [precision.dtype for precision in PRECISIONS.values()][:4] == [
+        torch.float32,
+        torch.float32,
+        torch.float16,
+        torch.bfloat16,
+    ]
