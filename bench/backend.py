@@ -28,7 +28,7 @@ class Request:
         precision: The case's precision.
         mel: The case's input, float32 ``(batch, bands, frames)`` on ``device``.
         device: Where to run.
-        weights: SHA-256 of the weights' identity; what is kept on disk is kept under it.
+        weights_sha256: Digest of the weights; what is kept on disk is kept under it.
         engine_cache: Where built engines are kept; None to keep none.
     """
 
@@ -37,7 +37,7 @@ class Request:
     precision: Precision
     mel: Tensor
     device: torch.device
-    weights: str = ""
+    weights_sha256: str = ""
     engine_cache: EngineCache | None = None
 
 

@@ -37,7 +37,7 @@ def engine_key(library: Library, request: Request, options: Options) -> dict[str
         "precision": request.precision.name,
         **options.key(),
         "layers in float32": kept_layers(library, request, options),
-        "weights": request.weights,
+        "weights": request.weights_sha256,
         "sources": sources_digest(SOURCES),
         "torch": torch.__version__,
         **_scales(request.precision),

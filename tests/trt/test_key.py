@@ -66,7 +66,7 @@ def test_the_request_and_the_library_are_in_the_key(monkeypatch: pytest.MonkeyPa
     asked = request("tensorrt-onnx", "fp16")
     found = [
         key_of(),
-        key_of(replace(asked, weights="others")),
+        key_of(replace(asked, weights_sha256="others")),
         key_of(replace(asked, case=replace(asked.case, version="v3"))),
         key_of(replace(asked, case=replace(asked.case, backend="tensorrt-rtx"))),
         key_of(replace(asked, precision=PRECISIONS["bf16"])),
@@ -143,7 +143,7 @@ def test_an_engine_s_scales_are_part_of_its_key(
     cache = EngineCache(tmp_path, 2**30)
 
     def cached(precision: str) -> bool | None:
-        wanted = replace(request("tensorrt-onnx", precision), weights="w", engine_cache=cache)
+        wanted = replace(request("tensorrt-onnx", precision), weights_sha256="w", engine_cache=cache)
         return TensorRtOnnx().prepare(wanted).build.from_cache
 
     assert [cached(name) for name in ("int8", "int8", "fp16", "fp16")] == [False, True, False, True]

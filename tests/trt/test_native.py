@@ -271,7 +271,7 @@ def test_timing_caches_are_kept_and_joined(install: Install, tmp_path: Path) -> 
     cache = EngineCache(tmp_path, 2**30)
 
     def build(level: str, **options: str) -> object:
-        wanted = replace(request("tensorrt-onnx", level=level, **options), weights="w", engine_cache=cache)
+        wanted = replace(request("tensorrt-onnx", level=level, **options), weights_sha256="w", engine_cache=cache)
         return TensorRtOnnx().prepare(wanted).build.details["timing_cache_bytes"]
 
     assert build("0") == 0
@@ -287,7 +287,7 @@ def test_timing_caches_are_kept_and_joined(install: Install, tmp_path: Path) -> 
 def test_a_second_start_builds_nothing(install: Install, tmp_path: Path) -> None:
     """The engine comes from the cache with its first build's seconds; other weights or options are another engine."""
     trt = install("10.15.1")
-    wanted = replace(request("tensorrt-onnx"), weights="w", engine_cache=EngineCache(tmp_path, 2**30))
+    wanted = replace(request("tensorrt-onnx"), weights_sha256="w", engine_cache=EngineCache(tmp_path, 2**30))
     first = TensorRtOnnx().prepare(wanted).build
     trt.network_flags = -1
     second = TensorRtOnnx().prepare(wanted).build
@@ -295,13 +295,13 @@ def test_a_second_start_builds_nothing(install: Install, tmp_path: Path) -> None
     assert (first.from_cache, second.from_cache) == (False, True)
     assert second.build_s == first.build_s
     assert second.load_s is not None
-    assert TensorRtOnnx().prepare(replace(wanted, weights="v")).build.from_cache is False
+    assert TensorRtOnnx().prepare(replace(wanted, weights_sha256="v")).build.from_cache is False
 
 
 def test_an_engine_that_tensorrt_refuses_is_built_again(install: Install, tmp_path: Path) -> None:
     """A cached plan that cannot be loaded is dropped and built anew; one just built is a wrong output."""
     trt = install("10.15.1")
-    wanted = replace(request("tensorrt-onnx"), weights="w", engine_cache=EngineCache(tmp_path, 2**30))
+    wanted = replace(request("tensorrt-onnx"), weights_sha256="w", engine_cache=EngineCache(tmp_path, 2**30))
     TensorRtOnnx().prepare(wanted)
     trt.refusals = 1
     assert TensorRtOnnx().prepare(wanted).build.from_cache is False
