@@ -238,8 +238,7 @@ def default_store(folder: str | None = None) -> EngineStore:
     path = Path(given).expanduser() if given else Path(user_cache_dir("gpt-sovits-vocoder-bench")) / "engines"
     if path.exists() and not path.is_dir():
         raise InputError(
-            f"the engine cache {path} is not a folder; give another with --engines (of the engines command: --folder) "
-            f"or {FOLDER_VARIABLE}"
+            f"the engine cache {path} is not a folder; give another with --engine-cache or {FOLDER_VARIABLE}"
         )
     return EngineStore(path, round(limit_gib * GIB))
 
