@@ -31,3 +31,9 @@ class UnsupportedError(RuntimeError):
 
 class WrongOutputError(RuntimeError):
     """What ran is not what the label says: another precision, a fallback, a bad shape or value."""
+
+
+def first_line(error: BaseException) -> str:
+    """An exception in one line: its type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

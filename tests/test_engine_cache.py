@@ -258,17 +258,17 @@ def test_the_command_line(store: EngineStore, capsys: pytest.CaptureFixture[str]
     """List names what is there, verify ends with 1 when something is wrong, prune and clear say what went."""
     store.fetch(KEY, Builder())
     folder = str(store.folder)
-    assert main(["engines", "list", "--folder", folder]) == 0
+    assert main(["engines", "list", "--engine-cache", folder]) == 0
     assert "v4 tensorrt-onnx fp16 1x500" in capsys.readouterr().out
-    assert main(["engines", "verify", "--folder", folder]) == 0
+    assert main(["engines", "verify", "--engine-cache", folder]) == 0
     file = only_engine(store)
     file.write_bytes(flipped(file.read_bytes()))
-    assert main(["engines", "verify", "--folder", folder]) == 1
+    assert main(["engines", "verify", "--engine-cache", folder]) == 1
     assert "checksum is wrong" in capsys.readouterr().out
-    assert main(["engines", "prune", "--folder", folder]) == 0
+    assert main(["engines", "prune", "--engine-cache", folder]) == 0
     assert f"removed {file.name}: its checksum is wrong" in capsys.readouterr().out
     store.fetch(KEY, Builder())
-    assert main(["engines", "clear", "--folder", folder]) == 0
+    assert main(["engines", "clear", "--engine-cache", folder]) == 0
     assert store.entries() == []
 
 
@@ -278,9 +278,9 @@ def test_wrong_inputs_of_the_command_line(
     """A folder that is none and sizes that are none end with 2; a default folder that is not there yet is empty."""
     store.fetch(KEY, Builder())
     for arguments in (
-        ["list", "--folder", str(tmp_path / "none")],
-        ["prune", "--folder", str(store.folder), "--limit-gib", "-1"],
-        ["prune", "--folder", str(store.folder), "--older-than-days", "nan"],
+        ["list", "--engine-cache", str(tmp_path / "none")],
+        ["prune", "--engine-cache", str(store.folder), "--limit-gib", "-1"],
+        ["prune", "--engine-cache", str(store.folder), "--older-than-days", "nan"],
     ):
         assert main(["engines", *arguments]) == 2
         assert capsys.readouterr().err.startswith("error: ")

@@ -1,6 +1,6 @@
 """A job ``(kind, case, settings)``: what a worker is asked, and what it answers, as lines of JSON.
 
-This module imports neither torch nor a backend, so that a worker is there at once.
+This module imports no torch and no backend, so that both sides are there at once.
 """
 
 import json

@@ -25,7 +25,7 @@ from bench.backend import Request, Runner
 from bench.backends import find_backend
 from bench.case import Case
 from bench.engine_cache import EngineStore, default_store
-from bench.errors import InputError, NoVocoderError, UnsupportedError, WrongOutputError
+from bench.errors import InputError, NoVocoderError, UnsupportedError, WrongOutputError, first_line
 from bench.measure import environment
 from bench.measure.memory import is_out_of_memory
 from bench.precision import find_precision, flags
@@ -277,9 +277,3 @@ def outcome(case: Case, session: Session, kind: str, work: Callable[[], dict[str
     except Exception as error:  # noqa: BLE001 - a case that fails is a row with a reason
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.CRASHED
         return replace(record, status=status, reason=first_line(error))
-
-
-def first_line(error: BaseException) -> str:
-    """An exception in one line: its type and the first line of its message."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -13,6 +13,7 @@ record that says so, and the next job gets a fresh process. Workers need a POSIX
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 
-from bench.errors import InputError
+from bench.errors import InputError, first_line
 from bench.records.jsonl import dump_record, load_record
 from bench.records.schema import Record, Status
 from bench.run.job import Answer, Job, Kind, read_line, write_line
@@ -40,8 +41,12 @@ if TYPE_CHECKING:
 COMMAND = (
     sys.executable,
     "-P",
+    "-u",
     "-c",
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from bench.run.worker import main; main(int(sys.argv[2]))",
+    "import json, sys\n"
+    "sys.path[:] = json.loads(sys.argv[1])\n"
+    "from bench.run.worker import main\n"
+    "main(int(sys.argv[2]))",
 )
 # How often the parent looks whether the process lives and time is left; an answer wakes it at once.
 _LOOK_S = 0.1
@@ -76,7 +81,9 @@ class Worker:
         self._socket: socket.socket | None = None
         self._rest = b""
         self._stopped = False
-        self._output = tempfile.TemporaryFile("a+b")
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        # The worker goes on at the end after the parent has emptied the file.
+        fcntl.fcntl(self._output, fcntl.F_SETFL, fcntl.fcntl(self._output, fcntl.F_GETFL) | os.O_APPEND)
 
     def __enter__(self) -> Self:
         return self
@@ -110,22 +117,19 @@ class Worker:
             self._send(job)
             answer = self._receive(deadline, limit_s)
             if answer.begun is not None:
-                begun = load_record(answer.begun)
+                begun = _load(answer.begun)
                 answer = self._receive(deadline, limit_s)
             if answer.fault is not None:
                 raise _GoneError(Status.CRASHED, answer.fault)
+            if answer.refused is None:
+                return _load(answer.record or "")
         except _GoneError as gone:
             self.kill()
             return replace(begun or _unknown(job), status=gone.status, reason=gone.reason)
         except BaseException:
             self.kill()
             raise
-        if answer.refused is not None:
-            raise InputError(answer.refused)
-        if answer.record is None:
-            self.kill()
-            return replace(begun or _unknown(job), status=Status.CRASHED, reason="the worker gave no record.")
-        return load_record(answer.record)
+        raise InputError(answer.refused)
 
     def output_tail(self) -> list[str]:
         """The last lines that the process printed during the latest job, on standard output or error."""
@@ -238,6 +242,13 @@ class Worker:
         return f"{text}: {last[0][:_LINE_LENGTH]}" if last else f"{text}."
 
 
+def _load(line: str) -> Record:
+    try:
+        return load_record(line)
+    except InputError as error:
+        raise _GoneError(Status.CRASHED, f"the worker gave no record: {error}") from error
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
@@ -317,12 +328,13 @@ class _Server:
         try:
             session = self._session_of(job)
             self._say(Answer(begun=dump_record(session.begin(job.case, job.kind.record_kind))))
-            self._say(Answer(record=dump_record(self._do(job, session))))
+            record = self._do(job, session)
+            if not isinstance(record, Record):
+                raise TypeError(f"a {type(record).__name__} is no record")
+            self._say(Answer(record=dump_record(record)))
         except InputError as error:
             self._say(Answer(refused=str(error)))
         except BaseException as error:  # noqa: BLE001 - SystemExit and its like are a case's fault, and cost it only
-            from bench.run.session import first_line
-
             self._say(Answer(fault=first_line(error)))
             return False
         return True

@@ -20,6 +20,7 @@ from bench.measure.precision import observe
 from bench.measure.sampling import StopRule
 from bench.precision import PRECISIONS, flags
 from bench.records.schema import Build, EffectivePrecision, Record, Status
+from bench.run.session import Session
 from bench.run.settings import Settings
 from bench.run.speed import measure_case
 from bench.run.sweep import parse_backend
@@ -49,11 +50,11 @@ class Planted(Backend):
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Backend]]:
     """The registry, to be put back as it was."""
-    base.backends()
-    monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
-    base.backends.cache_clear()
-    yield base._REGISTRY
-    base.backends.cache_clear()
+    backends()
+    monkeypatch.setattr(base, "REGISTRY", dict(base.REGISTRY))
+    backends.cache_clear()
+    yield base.REGISTRY
+    backends.cache_clear()
 
 
 def request(precision: str, batch: int = 1, frames: int = 2) -> Request:
@@ -66,10 +67,10 @@ def request(precision: str, batch: int = 1, frames: int = 2) -> Request:
 
 def test_every_file_is_a_backend_and_eager_comes_first() -> None:
     """The registry holds each backend of the package once, the baseline in front."""
-    names = list(base.backends())
+    names = list(backends())
     assert names[0] == "eager"
     assert {"eager", "torchscript", "tensorrt", "tensorrt-onnx"} <= set(names)
-    assert all(backend.name == name for name, backend in base.backends().items())
+    assert all(backend.name == name for name, backend in backends().items())
 
 
 def test_a_new_file_is_a_new_backend(
@@ -79,11 +80,11 @@ def test_a_new_file_is_a_new_backend(
     (tmp_path / "planted.py").write_text(PLANTED, encoding="utf-8")
     monkeypatch.setattr(bench.backends, "__path__", [*bench.backends.__path__, str(tmp_path)])
     importlib.invalidate_caches()
-    assert "planted" in base.backends()
+    assert "planted" in backends()
     assert "planted" in registry
     assert parse_backend("planted:speed=9") == ("planted", (("speed", "9"),))
     settings = Settings("run", str(tmp_path), weights=(str(v3_directory),))
-    record = measure_case(Case("v3", "planted", "fp32", 1, 2), settings)
+    record = measure_case(Case("v3", "planted", "fp32", 1, 2), Session(settings))
     assert (record.status, record.reason) == (Status.UNAVAILABLE, "it does not grow on cpu.")
 
 
@@ -171,7 +172,7 @@ def measure(v3_directory: Path, run: Callable[[torch.nn.Module, Tensor], Tensor]
     Faulty.run = staticmethod(run)  # type: ignore[assignment]
     register(Faulty)
     settings = Settings("run", "unused", weights=(str(v3_directory),), stop=StopRule(1, 0.0, 1.0, 1.0, 1))
-    return measure_case(Case("v3", "faulty", precision, 1, 1), settings)
+    return measure_case(Case("v3", "faulty", precision, 1, 1), Session(settings))
 
 
 def _other_precision(model: torch.nn.Module, mel: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ def test_wrong_values_are_named(axis: str, value: object, message: str) -> None:
 def test_shapes_asks_about_ranges_only() -> None:
     """Every case of the profile is an engine for a range, inside it, at, below and above its optimum."""
     cases = load_profile("shapes").cases()
-    assert all(find_backend(case.backend).static_twin(case) for case in cases)
+    assert all(find_backend(case.backend).static_baseline(case) for case in cases)
     for case in cases:
         shapes = parse_shapes(dict(case.options)["shapes"], (case.batch, case.frames))
         assert shapes.pick((case.batch, case.frames)) is not None
