@@ -38,16 +38,13 @@ if TYPE_CHECKING:
     from bench.run.session import Session
 
 # Runs this module with the parent's search path, whatever the parent was started from.
-COMMAND = (
-    sys.executable,
-    "-P",
-    "-u",
-    "-c",
-    "import json, sys\n"
-    "sys.path[:] = json.loads(sys.argv[1])\n"
-    "from bench.run.worker import main\n"
-    "main(int(sys.argv[2]))",
-)
+_START = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from bench.run.worker import main
+main(int(sys.argv[2]))
+"""
+COMMAND = (sys.executable, "-P", "-u", "-c", _START)
 # How often the parent looks whether the process lives and time is left; an answer wakes it at once.
 _LOOK_S = 0.1
 # How long a worker may take to leave when it is told to.

@@ -11,7 +11,7 @@ from torch import Tensor
 import bench.backends
 from bench import backend as base
 from bench.backend import Backend, Request, Runner, register
-from bench.backends import find_backend
+from bench.backends import backends, find_backend
 from bench.backends.eager import Eager, place
 from bench.backends.torchscript import TorchScript
 from bench.case import Case
