@@ -1,5 +1,8 @@
 """What a precision sets is what is in effect, and another one is noticed."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -167,3 +170,14 @@ def test_unknown_precision() -> None:
     """A precision that does not exist is answered with those that do."""
     with pytest.raises(InputError, match="unknown precision 'int4'; choose from fp32, tf32, fp16, bf16, autocast"):
         find_precision("int4")
+
+
+def test_the_profiler_keeps_its_notes_to_itself() -> None:
+    """Watching a call prints nothing, although the level of the profiler's notes is set after torch is imported."""
+    code = (
+        "import torch; from bench.measure.precision import observe; from bench.precision import PRECISIONS; "
+        "observe(torch.nn.Conv1d(1, 1, 3), torch.zeros(1, 1, 9), PRECISIONS['fp32'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "KINETO_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
