@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.case import Case
 from bench.run.sweep import profile_directory
 from tests.conftest import ROOT
 from tests.synthetic_records import speed_record, write_run
@@ -81,7 +82,7 @@ def test_commands_work_in_an_empty_folder(installed: Path, tmp_path: Path) -> No
     build = run(installed, tmp_path, "engines", "build", "smoke", "--devices=cpu", "--engine-cache=cache", *narrow)
     assert build.returncode == 0, build.stderr
     assert "unavailable v4-tensorrt-onnx-fp32-b1-t9 on cpu: TensorRT needs an NVIDIA GPU." in build.stdout
-    records = [speed_record()]
+    records = [speed_record(Case("v4", "torchscript", "fp16", 1, 500))]
     old, new = (write_run(tmp_path / name, records) for name in ("old", "new"))
     report = run(installed, tmp_path, "report", str(new))
     assert report.returncode == 0, report.stderr
