@@ -188,20 +188,28 @@ def test_the_clock_replays_samples() -> None:
 class Watched:
     """A terminal reporter that keeps its lines."""
 
+    isatty = True
+
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def rewrite(self, line: str, erase: bool) -> None:
+    def rewrite(self, line: str, **markup: bool) -> None:
         """Keeps a line."""
-        assert erase
+        assert markup == {"erase": True}
         self.lines.append(line)
+
+    def section(self, title: str) -> None:
+        """Nothing."""
+
+    def write_line(self, line: str) -> None:
+        """Nothing."""
 
 
 def test_a_terminal_shows_which_case_runs() -> None:
     """Which of how many and its name; outcomes are counted without a letter, and the line is wiped at the end."""
     reporter = Watched()
     watch = SweepProgress(reporter)
-    watch.pytest_collection_finish(SimpleNamespace(items=[1, 2]))
+    watch.pytest_collection_finish(cast("pytest.Session", SimpleNamespace(items=[1, 2])))
     for name in ("test_speed[a]", "test_speed[b]"):
         watch.pytest_runtest_logstart(("suites/test_speed.py", 1, name))
     watch.pytest_sessionfinish()
@@ -209,6 +217,10 @@ def test_a_terminal_shows_which_case_runs() -> None:
     assert reporter.lines[1].startswith("case 2 of 2, ")
     assert reporter.lines[1].endswith(" left: test_speed[b]")
     assert reporter.lines[2] == ""
-    failed = SimpleNamespace(when="call", outcome="failed", skipped=False)
-    assert watch.pytest_report_teststatus(failed) == ("failed", "", "")
-    assert watch.pytest_report_teststatus(SimpleNamespace(when="setup", outcome="failed", skipped=False)) is None
+
+    def status(when: str) -> tuple[str, str, str] | None:
+        report = SimpleNamespace(when=when, outcome="failed", skipped=False)
+        return watch.pytest_report_teststatus(cast("pytest.TestReport", report))
+
+    assert status("call") == ("failed", "", "")
+    assert status("setup") is None

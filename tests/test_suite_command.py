@@ -60,8 +60,11 @@ def test_pytest_benchmark_shows_the_record_s_samples(run: SweepRun) -> None:
         assert timing.rounds == entry["stats"]["rounds"] == 6
         assert np.allclose(np.array(entry["stats"]["data"]) * 1000, timing.samples_ms, rtol=0, atol=1e-6)
         assert entry["stats"]["median"] * 1000 == pytest.approx(timing.median_ms)
-        assert entry["extra_info"]["weights"] == measured[name].weights.name
-        assert entry["extra_info"]["speedup_fp32"] == measured[name].speedup_fp32.ratio
+        weights, full = measured[name].weights, measured[name].speedup_fp32
+        assert weights is not None
+        assert full is not None
+        assert entry["extra_info"]["weights"] == weights.name
+        assert entry["extra_info"]["speedup_fp32"] == full.ratio
     assert data["machine_info"]["gpu"] is None
     assert data["machine_info"]["versions"]["torch_build"] == torch.__version__
     assert data["machine_info"]["threads"] == 1

@@ -56,7 +56,12 @@ def test_weights_and_speech_are_loaded_once(session: Session, monkeypatch: pytes
     assert loads == []
     weights = session.weights("v3")
     session.close()
-    monkeypatch.setattr(module, "load_with_identity", lambda *_: (loads.append("again"), (small_v3(), weights))[1])
+
+    def load_again(*_: object) -> object:
+        loads.append("again")
+        return small_v3(), weights
+
+    monkeypatch.setattr(module, "load_with_identity", load_again)
     session.vocoder("v3")
     assert loads == ["again"]
 
@@ -176,7 +181,11 @@ def test_latest_keeps_one() -> None:
     made: list[str] = []
 
     def make(key: str) -> int:
-        return kept.get(key, lambda: (made.append(key), len(made))[1])
+        def count() -> int:
+            made.append(key)
+            return len(made)
+
+        return kept.get(key, count)
 
     assert [make("a"), make("a"), make("b"), make("a")] == [1, 1, 2, 3]
     kept.clear()

@@ -17,11 +17,12 @@ from bench.backends import backends
 from bench.backends.eager import Eager
 from bench.case import Case
 from bench.errors import InputError, UnsupportedError, WrongOutputError
+from bench.measure import sampling as sampling_module
 from bench.measure.clock import Clock, Duration, WallClock
 from bench.measure.sampling import StopRule
 from bench.precision import find_precision
 from bench.records.jsonl import dump_record, load_record
-from bench.records.schema import Memory, Record, Status
+from bench.records.schema import EffectivePrecision, Memory, Record, Status
 from bench.run import speed
 from bench.run.session import Prepared, Session
 from bench.run.settings import Settings
@@ -175,7 +176,7 @@ def ranged() -> Iterator[type[Backend]]:
     class Ranged(EngineBackend):
         name = "ranged"
         options = ("shapes",)
-        spoil = staticmethod(lambda runner: runner)
+        spoil: Callable[[Runner], Runner] = staticmethod(lambda runner: runner)
 
         def unavailable_reason(self, _: object) -> None:
             return None
@@ -184,7 +185,7 @@ def ranged() -> Iterator[type[Backend]]:
             runner = Eager().prepare(request)
             if self.static_baseline(request.case):
                 return replace(runner, run=lambda mel: [runner.run(mel) for _ in range(3)][-1])
-            return self.spoil(runner)
+            return type(self).spoil(runner)
 
     base.register(Ranged)
     backends.cache_clear()
@@ -236,7 +237,7 @@ def _fails(error: Exception) -> Callable[[Runner], Runner]:
 
 
 def _other_precision(runner: Runner) -> Runner:
-    def effective(_: object) -> None:
+    def effective(_: torch.Tensor) -> EffectivePrecision:
         raise WrongOutputError("labelled fp32, but its convolutions ran in float16.")
 
     return replace(runner, effective=effective)
@@ -325,18 +326,18 @@ def test_warm_up_is_counted(session: Session, monkeypatch: pytest.MonkeyPatch) -
     def counted_calls(prepared: Prepared) -> Prepared:
         run, effective = prepared.runner.run, prepared.runner.effective
 
-        def counted(mel: object) -> object:
+        def counted(mel: torch.Tensor) -> torch.Tensor:
             calls.append("call")
             return run(mel)
 
-        def watched(mel: object) -> object:
+        def watched(mel: torch.Tensor) -> EffectivePrecision:
             calls.append("call")
             return effective(mel)
 
         runner = replace(prepared.runner, run=counted, effective=watched)
         return replace(prepared, runner=runner)
 
-    sample = speed.sample
+    sample = sampling_module.sample
     before = []
 
     def sampling(*arguments: object) -> object:
