@@ -178,7 +178,7 @@ class Session:
         if self.device.type != "cuda":
             return nullcontext()
         if self._stream is None:
-            self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+            self._stream = torch.cuda.Stream(self.device)
         return torch.cuda.stream(self._stream)
 
     def begin(self, case: Case, kind: str) -> Record:
