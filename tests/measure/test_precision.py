@@ -91,7 +91,7 @@ def test_another_precision_is_an_error(
 
 def test_tf32_rounding_under_fp32_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU whose float32 convolutions round is no fp32 case, and is what a tf32 case records."""
-    monkeypatch.setattr("bench.precision.tf32_rounding", lambda _: True)
+    monkeypatch.setattr("bench.measure.precision.tf32_rounding", lambda _: True)
     run = two_convolutions(torch.float32)
     mel = torch.ones(1, 4, 8)
     monkeypatch.setattr(Tensor, "device", torch.device("cuda:0"), raising=False)
