@@ -69,7 +69,7 @@ def test_texts_and_floats_of_libraries_are_written_as_plain_ones() -> None:
     read = load_record(dump_record(record))
     assert read == record
     assert type(read.environment["versions"]["torch"]) is str
-    with pytest.raises(TypeError, match="Path is no JSON value|PosixPath is no JSON value"):
+    with pytest.raises(TypeError, match="Path is no JSON value"):
         dump_record(replace(FAILED, environment={"home": Path("/")}))
 
 
