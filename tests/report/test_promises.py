@@ -59,8 +59,8 @@ def test_more_than_promised_and_nearly_held_are_said(tmp_path: Path) -> None:
 def test_the_two_cases_compared_are_named(tmp_path: Path) -> None:
     """Every figure names its case and its baseline case, of both baselines."""
     records = [speed_record(EAGER), speed_record(HALF), speed_record(FAST)]
-    fp32 = checks(tmp_path / "a", records)["speed"].measured
-    fp16 = checks(tmp_path / "b", records, "eager fp16")["speed"].measured
+    fp32 = given(checks(tmp_path / "a", records)["speed"].measured)
+    fp16 = given(checks(tmp_path / "b", records, "eager fp16")["speed"].measured)
     assert (fp32.test, fp32.base) == (FAST.id, EAGER.id)
     assert (fp16.test, fp16.base) == (FAST.id, HALF.id)
 
@@ -85,7 +85,7 @@ def test_latency_is_the_callers_wait(tmp_path: Path) -> None:
         record = speed_record(case)
         timing = replace(speed_of(record).timing, host_samples_ms=(host_ms,) * 10, host_median_ms=host_ms)
         records.append(changed(record, timing=timing))
-    measured = checks(tmp_path, records)["latency"].measured
+    measured = given(checks(tmp_path, records)["latency"].measured)
     assert (measured.value, measured.low, measured.high) == pytest.approx((75.0, 75.0, 75.0))
 
 
