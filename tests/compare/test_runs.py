@@ -30,6 +30,7 @@ from bench.errors import InputError
 from bench.records.jsonl import append_record
 from bench.records.schema import Build, Record, Status
 from tests.comparing import ENVIRONMENT, FP16, WEIGHTS, failed, quality, record, timing
+from tests.synthetic_records import changed, known, speed_of
 
 
 def write(directory: Path, *records: Record) -> Path:
@@ -289,17 +290,15 @@ def test_several_runs_a_side_narrow_the_interval():
 def test_memory_and_build_have_floors_in_their_own_units():
     """A larger peak or a longer build is SLOW; a few MiB or a tenth of a second are not, whatever the ratio."""
     base = record()
-    assert base.memory is not None
-    assert base.build is not None
-    memory = replace(base.memory, allocated_peak_bytes=2**30)
-    new = replace(record(night=1), memory=memory, build=replace(base.build, seconds=90.0))
+    memory = replace(known(speed_of(base).memory), allocated_peak_bytes=2**30)
+    new = changed(record(night=1), memory=memory, build=replace(base.build, seconds=90.0))
     comparison = compare_runs([base], [new])
     assert change_of(comparison, "memory_allocated").verdict is Verdict.SLOW
     assert change_of(comparison, "memory_allocated").change == pytest.approx(2.0)
     assert change_of(comparison, "memory_process").verdict is Verdict.SAME
     assert change_of(comparison, "build").verdict is Verdict.SLOW
     tiny = [replace(base, build=replace(base.build, seconds=0.02))]
-    small = [replace(new, memory=base.memory, build=replace(base.build, seconds=0.2))]
+    small = [changed(new, memory=speed_of(base).memory, build=replace(base.build, seconds=0.2))]
     assert change_of(compare_runs(tiny, small), "build").verdict is Verdict.SAME
 
 
@@ -415,9 +414,8 @@ def test_the_last_record_of_a_repeated_case_counts():
 def test_an_interleaved_baseline_is_no_control_of_itself():
     """Eager float32 has no control even when its record names itself as its baseline."""
     own = record()
-    assert own.speedup_fp32 is not None
-    speedup = replace(own.speedup_fp32, baseline=own.id)
-    comparison = compare_runs([replace(own, speedup_fp32=speedup)], [record(night=1)])
+    speedup = replace(known(speed_of(own).speedup_fp32), baseline=own.id)
+    comparison = compare_runs([changed(own, speedup_fp32=speedup)], [record(night=1)])
     assert comparison.cases[0].control is None
 
 

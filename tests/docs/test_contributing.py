@@ -1,21 +1,28 @@
 """What CONTRIBUTING.md promises to someone who adds a file."""
 
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 
 import bench.backend
 import bench.backends
+import bench.records.kinds
+import bench.report.sections
 from bench.backend import Request
 from bench.case import Case
 from bench.errors import UnsupportedError
 from bench.precision import PRECISIONS, flags
+from bench.records import kind, read_records, records_frame
+from bench.records.jsonl import dump_record
+from bench.records.schema import Record, Status
+from bench.report.render import write_report
+from bench.report.section import SECTIONS
 from tests.conftest import small_v3
 from tests.docs import ROOT, blocks
 
@@ -75,38 +82,41 @@ def test_the_backend_of_the_page_runs() -> None:
         backend.prepare(request("autocast"))
 
 
-def test_the_record_kind_of_the_page_is_written_read_and_tabled(tmp_path: Path) -> None:
-    """The page's class alone makes a kind: its records survive the disk and have a column of their own."""
-    kinds = pytest.importorskip("bench.records.kind").KINDS
-    from bench.records import read_records, records_frame
-    from bench.records.jsonl import dump_record
-    from bench.records.schema import Record, Status
+@pytest.fixture
+def energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The page's record kind and section, as files of their folders, while a test runs."""
+    monkeypatch.setattr(kind, "KINDS", dict(kind.KINDS))
+    for package in (bench.records.kinds, bench.report.sections):
+        path = f"{package.__name__.replace('.', '/')}/energy.py"
+        folder = tmp_path / package.__name__
+        folder.mkdir()
+        (folder / "energy.py").write_text(example(path), encoding="utf-8")
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    importlib.invalidate_caches()
+    yield importlib.import_module("bench.records.kinds.energy")
+    SECTIONS.pop("energy", None)
+    for package in (bench.records.kinds, bench.report.sections):
+        sys.modules.pop(f"{package.__name__}.energy", None)
+        vars(package).pop("energy", None)
 
-    file = tmp_path / "energy.py"
-    file.write_text(example("bench/records/kinds/energy.py"), encoding="utf-8")
-    specification = importlib.util.spec_from_file_location("energy", file)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["energy"] = module
-    try:
-        specification.loader.exec_module(module)
-        record = Record(
-            "run",
-            "energy",
-            Case("v3", "eager", "fp32", 1, 468),
-            Status.OK,
-            "",
-            "cpu",
-            "2026-11-28T00:00:00+00:00",
-            0,
-            result=module.Energy(inference_j=1.5),
-        )
-        (tmp_path / "records.jsonl").write_text(dump_record(record) + "\n", encoding="utf-8")
-        (again,) = read_records(tmp_path / "records.jsonl")
-        assert again == record
-        assert again.answer(module.Energy) == module.Energy(inference_j=1.5)
-        assert records_frame([again])["energy.inference_j"].tolist() == [1.5]
-    finally:
-        kinds.pop("energy", None)
-        sys.modules.pop("energy", None)
+
+def test_the_record_kind_of_the_page_is_written_read_and_shown(energy: ModuleType, tmp_path: Path) -> None:
+    """The page's two classes alone make a kind: it survives the disk, has a column, and a section of the report."""
+    record = Record(
+        run_id="run",
+        kind="energy",
+        case=Case("v3", "eager", "fp32", 1, 468),
+        status=Status.OK,
+        reason="",
+        device="cpu",
+        recorded_at="2026-11-28T00:00:00+00:00",
+        seed=0,
+        result=energy.Energy(inference_j=1.5),
+    )
+    file = tmp_path / "records.jsonl"
+    file.write_text(dump_record(record) + "\n", encoding="utf-8")
+    (again,) = read_records(file)
+    assert again == record
+    assert again.answer(energy.Energy) == energy.Energy(inference_j=1.5)
+    assert records_frame([again])["energy.inference_j"].tolist() == [1.5]
+    assert "<li>v3-eager-fp32-b1-t468: 1.5 J</li>" in write_report(tmp_path).html.read_text(encoding="utf-8")

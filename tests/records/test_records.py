@@ -14,7 +14,7 @@ from bench.errors import InputError
 from bench.records.frame import records_frame
 from bench.records.jsonl import append_record, dump_record, load_record, newest_run, read_records
 from bench.records.schema import FILE_NAME, SCHEMA_VERSION, EffectivePrecision, GpuState, Record, Status
-from tests.synthetic_records import speed_record
+from tests.synthetic_records import changed, speed_of, speed_record
 
 CASE = Case("v3", "tensorrt-onnx", "fp16", 2, 23, (("level", "1"), ("tactics", "CUDNN+CUBLAS")))
 FAILED = Record("run", "speed", CASE, Status.CRASHED, "RuntimeError: went away", "cpu", "2026-01-01T00:00:00+00:00", 0)
@@ -23,11 +23,11 @@ FAILED = Record("run", "speed", CASE, Status.CRASHED, "RuntimeError: went away",
 def whole_record() -> Record:
     """A record in which every optional field has a value."""
     record = speed_record(Case("v3", "eager", "fp16", 2, 23), rounds=8)
-    return replace(
+    return changed(
         record,
         case=CASE,
         precision=EffectivePrecision("float16", "float16", "float16", False, True, False, "float16", "a probe"),
-        speedup_static=record.speedup_fp32,
+        speedup_static=speed_of(record).speedup_fp32,
         gpu_state=GpuState(1980, 1700, 2619, 60, 500.5, ("power_cap",), 3),
         fidelity={"snr_db": 71.5, "items": [1, None]},
         files={"test": "wav/test.wav"},
@@ -114,7 +114,7 @@ def test_frame_has_every_column_of_every_record() -> None:
     """A frame has one row a record and the same columns whether anything was measured or not."""
     frame = records_frame([whole_record(), FAILED])
     assert list(frame.index) == [CASE.id, CASE.id]
-    assert frame["timing.median_ms"].iloc[0] == whole_record().timing.median_ms
+    assert frame["timing.median_ms"].iloc[0] == speed_of(whole_record()).timing.median_ms
     assert frame["case.frames"].tolist() == [23, 23]
     assert frame["status"].tolist() == ["ok", "crashed"]
     assert math.isnan(frame["timing.median_ms"].iloc[1])

@@ -7,7 +7,8 @@ import pytest
 from bench.case import Case
 from bench.errors import InputError
 from bench.records.jsonl import dump_record
-from bench.records.run import FAIL, NOT_JUDGED, PASS, REFERENCE, load_run
+from bench.records.rows import FAIL, NOT_JUDGED, PASS, REFERENCE
+from bench.records.run import load_run
 from bench.records.schema import Status
 from tests.synthetic_records import RUN_ID, failed_record, quality_record, speed_record, weights, write_run
 

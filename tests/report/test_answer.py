@@ -5,7 +5,7 @@ from bench.case import Case
 from bench.records.run import load_run
 from bench.records.schema import Record, Status
 from bench.report.sections.answer import answers, figures, lead
-from tests.synthetic_records import failed_record, quality_record, speed_record, write_run
+from tests.synthetic_records import changed, failed_record, known, quality_record, speed_of, speed_record, write_run
 
 EAGER = Case("v3", "eager", "fp32", 1, 468)
 SCRIPT = Case("v3", "torchscript", "fp16", 1, 468)
@@ -77,8 +77,8 @@ def test_the_three_questions_are_asked_at_their_shapes(tmp_path: Path):
     records = timed(*cases)
     boosted = replace(SCRIPT, batch=8, frames=500)
     index = cases.index(boosted)
-    throughput = replace(records[index].throughput, audio_s_per_s=1e6)
-    records[index] = replace(records[index], throughput=throughput)
+    throughput = replace(known(speed_of(records[index]).throughput), audio_s_per_s=1e6)
+    records[index] = changed(records[index], throughput=throughput)
     fastest, streaming, throughput_choice = choices(tmp_path, records)
     assert (fastest.row.case.batch, fastest.row.case.frames) == (1, 500)
     assert (streaming.row.case.batch, streaming.row.case.frames) == (1, 23)
@@ -96,7 +96,7 @@ def test_configurations_that_cannot_be_told_apart_are_named(tmp_path: Path):
     """Where the latency intervals of two passing configurations overlap, the answer says so."""
     twin = replace(SCRIPT, options=(("level", "5"),))
     one = speed_record(SCRIPT)
-    other = replace(speed_record(twin), timing=one.timing)
+    other = changed(speed_record(twin), timing=speed_of(one).timing)
     records = [*timed(EAGER), one, other, quality_record(SCRIPT), quality_record(twin)]
     choice = choices(tmp_path, records)[0]
     assert {choice.row.configuration, *choice.tied} == {"torchscript fp16", "torchscript fp16 level=5"}
@@ -104,6 +104,6 @@ def test_configurations_that_cannot_be_told_apart_are_named(tmp_path: Path):
 
 def test_what_was_not_measured_is_said(tmp_path: Path):
     """A figure without a measurement is words, never a number."""
-    record = replace(speed_record(EAGER), memory=None, build=None, speedup_fp32=None)
+    record = changed(speed_record(EAGER), memory=None, build=None, speedup_fp32=None)
     lines = dict(figures(choices(tmp_path, [record])[0]))
     assert lines["Memory, process on GPU"] == lines["Build"] == lines["Over eager fp32"] == "not measured"

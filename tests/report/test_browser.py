@@ -13,7 +13,7 @@ from bench.compare.history import append_history
 from bench.records.schema import Record, Status
 from bench.report.render import write_report
 from tests.conftest import ROOT, SweepRun
-from tests.synthetic_records import failed_record, sweep_records, with_audio, write_run
+from tests.synthetic_records import changed, failed_record, known, speed_of, sweep_records, with_audio, write_run
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra: browser)")
 
@@ -51,20 +51,22 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     for night in range(9):
         factor = (1.0, 1.3, 1.1)[night // 3]
         at = f"2025-12-{night + 1:02}T00:00:00+00:00"
-        past = [faster(record, factor) for record in records if record.timing]
+        past = [faster(record, factor) for record in records if speed_of(record).timing]
         earlier = [replace(record, run_id=f"night-{night}", recorded_at=at) for record in past]
         append_history(write_run(tmp_path_factory.mktemp(f"night-{night}"), earlier), history)
-    smaller = [replace(record, memory=replace(record.memory, allocated_peak_bytes=2**28)) for record in past]
+    smaller = [
+        changed(record, memory=replace(known(speed_of(record).memory), allocated_peak_bytes=2**28)) for record in past
+    ]
     baseline = write_run(tmp_path_factory.mktemp("baseline"), [replace(record, run_id="base") for record in smaller])
     return write_report(run, baseline, history=history).html.as_uri()
 
 
 def faster(record: Record, factor: float) -> Record:
     """The record with every duration divided by a factor."""
-    timing = record.timing
+    timing = speed_of(record).timing
     assert timing is not None
     samples = tuple(sample / factor for sample in timing.samples_ms)
-    return replace(record, timing=replace(timing, samples_ms=samples, median_ms=timing.median_ms / factor))
+    return changed(record, timing=replace(timing, samples_ms=samples, median_ms=timing.median_ms / factor))
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from bench.errors import InputError
 from bench.records.run import load_run
 from bench.records.schema import Record
 from bench.report.sections.changes import compare
-from tests.synthetic_records import speed_record, write_run
+from tests.synthetic_records import changed, speed_of, speed_record, write_run
 
 CASE = Case("v3", "torchscript", "fp16", 1, 468)
 
 
 def slower(record: Record, factor: float) -> Record:
-    timing, speedup = record.timing, record.speedup_same_precision
+    timing, speedup = speed_of(record).timing, speed_of(record).speedup_same_precision
     samples = tuple(factor * sample for sample in timing.samples_ms)
     timing = replace(
         timing,
@@ -26,7 +26,7 @@ def slower(record: Record, factor: float) -> Record:
         ci95_high_ms=factor * timing.ci95_high_ms,
     )
     speedup = replace(speedup, ratio=speedup.ratio / factor)
-    return replace(record, run_id="new", timing=timing, speedup_same_precision=speedup)
+    return changed(record, run_id="new", timing=timing, speedup_same_precision=speedup)
 
 
 def test_a_case_twice_as_slow_is_a_bad_row(tmp_path: Path):

@@ -20,7 +20,7 @@ from bench.report.figures.sections import Draw, Section, draw_all
 from bench.report.figures.sound import _BAND, pareto_front
 from bench.report.figures.style import INK, SERIES, house, marks
 from bench.report.text import labels
-from tests.synthetic_records import quality_record, speed_record, sweep_records, write_run
+from tests.synthetic_records import changed, known, quality_record, speed_of, speed_record, sweep_records, write_run
 
 EAGER = Case("v3", "eager", "fp16", 1, 468)
 FAST = Case("v3", "tensorrt", "fp16", 1, 468)
@@ -40,9 +40,8 @@ def ranged(frames: int, ratio: float) -> Record:
     """An engine for a range of shapes that has ``ratio`` of its static twin's speed."""
     case = Case("v3", "tensorrt-onnx", "fp16", 1, frames, (("shapes", "dynamic"),))
     record = speed_record(case)
-    assert record.speedup_fp32 is not None
-    twin = replace(record.speedup_fp32, baseline=case.without("shapes").id, ratio=ratio)
-    return replace(record, speedup_static=twin)
+    twin = replace(known(speed_of(record).speedup_fp32), baseline=case.without("shapes").id, ratio=ratio)
+    return changed(record, speedup_static=twin)
 
 
 def test_every_figure_is_drawn_where_there_are_data(sections: list[Section]):
@@ -116,7 +115,7 @@ def test_long_names_leave_room_for_the_figure(tmp_path: Path):
 
 def test_what_cannot_be_drawn_is_a_sentence(tmp_path: Path):
     """One case at one shape gives no lines, and each missing figure says what it lacks."""
-    record = replace(speed_record(EAGER), memory=None, speedup_fp32=None, speedup_same_precision=None)
+    record = changed(speed_record(EAGER), memory=None, speedup_fp32=None, speedup_same_precision=None)
     sections = draw_all(load_run(write_run(tmp_path, [record])), same)
     missing = {section.title: section.plots[0].missing for section in sections}
     drawn = [title for title, sentence in missing.items() if not sentence]
@@ -127,9 +126,9 @@ def test_what_cannot_be_drawn_is_a_sentence(tmp_path: Path):
 def test_the_highest_throughput_is_inside_its_figure(tmp_path: Path):
     """Also where throughputs differ little, so that a margin of their range is next to nothing."""
     records = [
-        replace(record, throughput=replace(record.throughput, audio_s_per_s=per_s))
+        changed(record, throughput=replace(known(speed_of(record).throughput), audio_s_per_s=per_s))
         for per_s, record in ((430.0, speed_record(EAGER)), (434.0, speed_record(replace(EAGER, batch=4))))
-        if record.throughput is not None
+        if speed_of(record).throughput is not None
     ]
     group = load_run(write_run(tmp_path, records)).groups[0]
     drawn = plots_speed.batch(group, marks(["eager"]))
@@ -162,9 +161,11 @@ def many_times(records: list[Record]) -> list[Record]:
     """The same records with 50 times the throughput and 50 times the latency."""
     changed = []
     for record in records:
-        throughput = replace(record.throughput, audio_s_per_s=50 * record.throughput.audio_s_per_s)
-        timing = replace(record.timing, median_ms=50 * record.timing.median_ms)
-        changed.append(replace(record, throughput=throughput, timing=timing))
+        throughput = replace(
+            known(speed_of(record).throughput), audio_s_per_s=50 * known(speed_of(record).throughput).audio_s_per_s
+        )
+        timing = replace(speed_of(record).timing, median_ms=50 * speed_of(record).timing.median_ms)
+        changed.append(changed(record, throughput=throughput, timing=timing))
     return changed
 
 
@@ -184,8 +185,8 @@ def test_the_pareto_front_is_what_nothing_dominates():
 def test_break_even_counts_the_extra_build_against_the_saving(tmp_path: Path):
     """30 s of extra build and 8 ms saved an inference pay off after 3750 inferences."""
     base, fast = speed_record(EAGER), speed_record(FAST)
-    speedup = replace(fast.speedup_same_precision, ratio=5.0, baseline_median_ms=10.0)
-    fast = replace(fast, speedup_same_precision=speedup, build=Build(31.0))
+    speedup = replace(known(speed_of(fast).speedup_same_precision), ratio=5.0, baseline_median_ms=10.0)
+    fast = changed(fast, speedup_same_precision=speedup, build=Build(31.0))
     base = replace(base, build=Build(1.0))
     (group,) = load_run(write_run(tmp_path, [base, fast])).groups
     row = next(row for row in group.rows if row.case == FAST)
@@ -195,7 +196,7 @@ def test_break_even_counts_the_extra_build_against_the_saving(tmp_path: Path):
 def test_what_saves_nothing_never_breaks_even(tmp_path: Path):
     """A configuration slower than eager has no break-even."""
     fast = speed_record(FAST)
-    fast = replace(fast, speedup_same_precision=replace(fast.speedup_same_precision, ratio=0.9))
+    fast = changed(fast, speedup_same_precision=replace(known(speed_of(fast).speedup_same_precision), ratio=0.9))
     (group,) = load_run(write_run(tmp_path, [speed_record(EAGER), fast])).groups
     assert inferences_to_break_even(group, group.rows[1]) is None
 

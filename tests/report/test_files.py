@@ -8,7 +8,7 @@ from bench.case import Case
 from bench.records.run import load_run
 from bench.records.schema import Status
 from bench.report.files import markdown, write_csv
-from tests.synthetic_records import failed_record, quality_record, speed_record, write_run
+from tests.synthetic_records import failed_record, quality_record, speed_of, speed_record, write_run
 
 CASE = Case("v3", "eager", "fp32", 1, 468)
 
@@ -24,7 +24,7 @@ def test_the_csv_holds_every_record_with_its_figures(tmp_path: Path):
     write_csv(load_run(write_run(tmp_path, [speed, quality])), tmp_path / "cases.csv")
     first, second = rows(tmp_path)
     assert (first["id"], first["kind"], second["kind"]) == (CASE.id, "speed", "quality")
-    assert float(first["timing.median_ms"]) == speed.timing.median_ms
+    assert float(first["timing.median_ms"]) == speed_of(speed).timing.median_ms
     assert first["timing.p99_ms"] == ""
     assert float(second["fidelity.snr_db"]) == quality.fidelity["snr_db"]
     assert not any(name.endswith("samples_ms") for name in first)

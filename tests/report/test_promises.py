@@ -8,7 +8,7 @@ from bench.records.run import load_run
 from bench.records.schema import Record, Status, Throughput
 from bench.report.sections.method import warnings_of
 from bench.report.sections.promises import HELD, NOT_HELD, NOT_MEASURED, check_promises, summary
-from tests.synthetic_records import failed_record, quality_record, speed_record, write_run
+from tests.synthetic_records import changed, failed_record, known, quality_record, speed_of, speed_record, write_run
 
 EAGER = Case("v3", "eager", "fp32", 1, 468)
 HALF = Case("v3", "eager", "fp16", 1, 468)
@@ -22,7 +22,9 @@ def checks(directory: Path, records: list[Record], baseline: str = "eager fp32")
 
 def with_speedup(ratio: float, low: float | None, high: float | None):
     record = speed_record(FAST)
-    return replace(record, speedup_fp32=replace(record.speedup_fp32, ratio=ratio, ci95_low=low, ci95_high=high))
+    return changed(
+        record, speedup_fp32=replace(known(speed_of(record).speedup_fp32), ratio=ratio, ci95_low=low, ci95_high=high)
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_memory_is_the_reduction_of_the_process(tmp_path: Path):
     records = []
     for case, size in ((EAGER, 1000), (FAST, 600)):
         record = speed_record(case)
-        records.append(replace(record, memory=replace(record.memory, process_gpu_bytes=size * 2**20)))
+        records.append(changed(record, memory=replace(known(speed_of(record).memory), process_gpu_bytes=size * 2**20)))
     check = checks(tmp_path, records)["memory"]
     assert check.measured.value == pytest.approx(40.0)
     assert check.verdict == HELD
@@ -80,8 +82,8 @@ def test_latency_is_the_callers_wait(tmp_path: Path):
     records = []
     for case, host_ms in ((EAGER, 8.0), (FAST, 2.0)):
         record = speed_record(case)
-        timing = replace(record.timing, host_samples_ms=(host_ms,) * 10, host_median_ms=host_ms)
-        records.append(replace(record, timing=timing))
+        timing = replace(speed_of(record).timing, host_samples_ms=(host_ms,) * 10, host_median_ms=host_ms)
+        records.append(changed(record, timing=timing))
     measured = checks(tmp_path, records)["latency"].measured
     assert (measured.value, measured.low, measured.high) == pytest.approx((75.0, 75.0, 75.0))
 
@@ -89,11 +91,11 @@ def test_latency_is_the_callers_wait(tmp_path: Path):
 def test_throughput_compares_each_side_at_its_best(tmp_path: Path):
     """Batch 4 of the one against batch 1 of the other, when these are their best."""
     case = replace(FAST, batch=4)
-    test = replace(speed_record(case), throughput=Throughput(10.0, 600.0, 0.002, 40, "back-to-back"))
-    slow = replace(speed_record(FAST), throughput=Throughput(10.0, 300.0, 0.003, 40, "back-to-back"))
-    base = replace(speed_record(EAGER), throughput=Throughput(10.0, 100.0, 0.01, 40, "back-to-back"))
+    test = changed(speed_record(case), throughput=Throughput(10.0, 600.0, 0.002, 40, "back-to-back"))
+    slow = changed(speed_record(FAST), throughput=Throughput(10.0, 300.0, 0.003, 40, "back-to-back"))
+    base = changed(speed_record(EAGER), throughput=Throughput(10.0, 100.0, 0.01, 40, "back-to-back"))
     check = checks(tmp_path, [base, speed_record(replace(EAGER, batch=4)), test, slow])["throughput"]
-    best = speed_record(replace(EAGER, batch=4)).throughput.audio_s_per_s
+    best = known(speed_of(speed_record(replace(EAGER, batch=4))).throughput).audio_s_per_s
     assert check.measured.test == case.id
     assert check.measured.value == pytest.approx(600 / max(100.0, best))
     assert check.measured.low is None
@@ -103,26 +105,24 @@ def test_throughput_compares_each_side_at_its_best(tmp_path: Path):
 def test_throughput_of_an_eager_that_ran_its_best_shape_in_turn_only(tmp_path: Path):
     """A run without eager alone at its best shape does not make its worse ones the measure."""
     eager, fast, batched = speed_record(EAGER), speed_record(FAST), speed_record(replace(FAST, batch=4))
-    assert eager.throughput is not None
-    assert batched.throughput is not None
-    assert batched.speedup_fp32 is not None
-    audio_s = batched.throughput.audio_s_per_s / batched.throughput.inferences_per_s
-    for eager_s_per_s, in_turn in ((2 * eager.throughput.audio_s_per_s, True), (1.0, False)):
-        speedup = replace(batched.speedup_fp32, baseline_median_ms=1000 * audio_s / eager_s_per_s)
+    audio_s = known(speed_of(batched).throughput).audio_s_per_s / known(speed_of(batched).throughput).inferences_per_s
+    for eager_s_per_s, in_turn in ((2 * known(speed_of(eager).throughput).audio_s_per_s, True), (1.0, False)):
+        speedup = replace(known(speed_of(batched).speedup_fp32), baseline_median_ms=1000 * audio_s / eager_s_per_s)
         slower = speed_record(replace(FAST, batch=2), rounds=20)
-        assert slower.speedup_fp32 is not None
-        slower = replace(slower, speedup_fp32=replace(slower.speedup_fp32, baseline_median_ms=1e6))
-        records = [eager, fast, replace(batched, speedup_fp32=speedup), slower]
+        slower = changed(slower, speedup_fp32=replace(known(speed_of(slower).speedup_fp32), baseline_median_ms=1e6))
+        records = [eager, fast, changed(batched, speedup_fp32=speedup), slower]
         check = checks(tmp_path / str(in_turn), records)["throughput"]
         assert check.measured is not None
-        best = eager_s_per_s if in_turn else eager.throughput.audio_s_per_s
-        ours = max(record.throughput.audio_s_per_s for record in records[1:] if record.throughput)
+        best = eager_s_per_s if in_turn else known(speed_of(eager).throughput).audio_s_per_s
+        ours = max(
+            known(speed_of(record).throughput).audio_s_per_s for record in records[1:] if speed_of(record).throughput
+        )
         assert check.measured.value == pytest.approx(ours / best)
         assert check.measured.base == (replace(EAGER, batch=4) if in_turn else EAGER).id
         assert ("in turn with others only" in check.reason) == in_turn
-    known = replace(speed_record(replace(EAGER, batch=4)), throughput=Throughput(1.0, 1.0, 1.0, 40, "back-to-back"))
-    speedup = replace(batched.speedup_fp32, baseline_median_ms=0.001)
-    check = checks(tmp_path / "known", [eager, fast, known, replace(batched, speedup_fp32=speedup)])["throughput"]
+    known = changed(speed_record(replace(EAGER, batch=4)), throughput=Throughput(1.0, 1.0, 1.0, 40, "back-to-back"))
+    speedup = replace(known(speed_of(batched).speedup_fp32), baseline_median_ms=0.001)
+    check = checks(tmp_path / "known", [eager, fast, known, changed(batched, speedup_fp32=speedup)])["throughput"]
     assert check.measured.base == EAGER.id
 
 
@@ -130,7 +130,7 @@ def test_the_interval_of_throughput_holds_the_ratio_of_the_rounds(tmp_path: Path
     """Where both sides counted their rounds, the interval is of the ratio of mean times."""
     records = [speed_record(EAGER), speed_record(FAST)]
     measured = checks(tmp_path, records)["throughput"].measured
-    expected = records[0].timing.mean_ms / records[1].timing.mean_ms
+    expected = speed_of(records[0]).timing.mean_ms / speed_of(records[1]).timing.mean_ms
     assert measured.low < expected < measured.high
     assert measured.high / measured.low < 1.05
 
@@ -146,11 +146,11 @@ def test_what_did_not_run_is_not_measured_with_its_reason(tmp_path: Path):
 
 def test_eight_bits_are_held_against_fp32_alone(tmp_path: Path):
     """Where PyTorch has no eager of a precision, nothing is said about one; where it was left out, that is said."""
-    ran = replace(speed_record(FAST), speedup_same_precision=None)
+    ran = changed(speed_record(FAST), speedup_same_precision=None)
     eight = replace(ran, case=replace(FAST, precision="int8"))
     assert checks(tmp_path / "eight", [speed_record(EAGER), eight])["speed"].verdict == HELD
     assert not checks(tmp_path / "eight", [speed_record(EAGER), eight], "eager int8")
-    neither = replace(ran, speedup_fp32=None)
+    neither = changed(ran, speedup_fp32=None)
     found = checks(tmp_path / "half", [speed_record(EAGER), speed_record(HALF), neither], "eager fp16")["speed"]
     assert (found.verdict, found.reason) == (NOT_MEASURED, "eager fp16 was not run in turn with it")
 
@@ -177,9 +177,8 @@ def test_eager_in_turn_is_enough_for_speed(tmp_path: Path):
 def test_the_summary_does_not_mix_baselines(tmp_path: Path):
     """What a lower precision gains over fp32 is not what TensorRT gains over eager of that precision."""
     fast = with_speedup(6.0, 5.9, 6.1)
-    assert fast.speedup_same_precision is not None
-    same = replace(fast.speedup_same_precision, ratio=1.5, ci95_low=1.4, ci95_high=1.6)
-    records = [speed_record(EAGER), speed_record(HALF), replace(fast, speedup_same_precision=same)]
+    same = replace(known(speed_of(fast).speedup_same_precision), ratio=1.5, ci95_low=1.4, ci95_high=1.6)
+    records = [speed_record(EAGER), speed_record(HALF), changed(fast, speedup_same_precision=same)]
     every = check_promises(load_run(write_run(tmp_path, records)))
     [sentence] = [words for title, _, words in summary(every) if "speed" in title]
     own, _, single = sentence.partition("; ")
@@ -189,7 +188,7 @@ def test_the_summary_does_not_mix_baselines(tmp_path: Path):
 
 def test_a_speedup_that_was_not_interleaved_is_not_made_up(tmp_path: Path):
     """Without rounds run in turn there is no speedup, even where both medians are known."""
-    record = replace(speed_record(FAST), speedup_fp32=None, speedup_same_precision=None)
+    record = changed(speed_record(FAST), speedup_fp32=None, speedup_same_precision=None)
     check = checks(tmp_path, [speed_record(EAGER), record])["speed"]
     assert check.verdict == NOT_MEASURED
     assert "not run in turn" in check.reason
@@ -206,12 +205,10 @@ def test_the_verdict_on_the_sound_stands_beside_the_promise(tmp_path: Path):
 def test_eager_that_waited_for_its_host_is_told(tmp_path: Path, launch_ms: float | None, waited: bool):
     """From launches that took nine tenths of the time on; speed by its own rounds, latency by eager's own case."""
     eager, fast, batched = speed_record(EAGER), speed_record(FAST), speed_record(replace(FAST, batch=4))
-    assert fast.speedup_fp32 is not None
-    assert batched.speedup_fp32 is not None
-    eager = replace(eager, timing=replace(eager.timing, median_ms=8.0, launch_median_ms=launch_ms))
-    turn = replace(fast.speedup_fp32, baseline_median_ms=8.0, baseline_launch_median_ms=launch_ms)
-    batched = replace(batched, speedup_fp32=replace(batched.speedup_fp32, baseline_median_ms=8.0))
-    records = [eager, replace(fast, speedup_fp32=turn), batched]
+    eager = changed(eager, timing=replace(speed_of(eager).timing, median_ms=8.0, launch_median_ms=launch_ms))
+    turn = replace(known(speed_of(fast).speedup_fp32), baseline_median_ms=8.0, baseline_launch_median_ms=launch_ms)
+    batched = changed(batched, speedup_fp32=replace(known(speed_of(batched).speedup_fp32), baseline_median_ms=8.0))
+    records = [eager, changed(fast, speedup_fp32=turn), batched]
     found = checks(tmp_path / "run", records)
     words = "eager waited for its host here: 7.20 ms by its clock until it was launched, 8.00 ms in all by the device's"
     assert [key for key, check in found.items() if words in check.reason] == (["speed", "latency"] if waited else [])
@@ -230,10 +227,8 @@ def test_eager_that_waited_for_its_host_is_told(tmp_path: Path, launch_ms: float
 def test_eager_that_is_not_at_its_best_is_told(tmp_path: Path, factor: float, told: str):
     """A promise held against an eager that waits for its host says so; memory has nothing to do with that."""
     eager, fast, batched = speed_record(EAGER), speed_record(FAST), speed_record(replace(FAST, batch=4))
-    assert eager.timing is not None
-    assert batched.speedup_fp32 is not None
-    best = 4 * eager.timing.median_ms / factor
-    batched = replace(batched, speedup_fp32=replace(batched.speedup_fp32, baseline_median_ms=best))
+    best = 4 * speed_of(eager).timing.median_ms / factor
+    batched = changed(batched, speedup_fp32=replace(known(speed_of(batched).speedup_fp32), baseline_median_ms=best))
     records = [eager, fast, batched]
     found = checks(tmp_path / "run", records)
     words = f"eager takes {told}\N{MULTIPLICATION SIGN} as long for a frame here as at its best shape"

@@ -15,7 +15,17 @@ from bench.records.schema import Build, Status
 from bench.report.render import Written, write_report
 from bench.report.sections.cases import table
 from bench.report.text import MIB
-from tests.synthetic_records import ENVIRONMENT, failed_record, speed_record, sweep_records, with_audio, write_run
+from tests.synthetic_records import (
+    ENVIRONMENT,
+    changed,
+    failed_record,
+    known,
+    speed_of,
+    speed_record,
+    sweep_records,
+    with_audio,
+    write_run,
+)
 
 EAGER = Case("v3", "eager", "fp32", 1, 468)
 FAST = Case("v3", "tensorrt", "fp16", 1, 468)
@@ -60,8 +70,8 @@ def test_engine_figures_have_columns(tmp_path: Path):
     """Context, engine, load and build of an engine, and its speed over its static twin, stand under their names."""
     build = Build(900.0, 3 * MIB, {"context_bytes": 5 * MIB, "layers": 7}, build_s=295.0, load_s=1.5, from_cache=True)
     record = speed_record(FAST)
-    twin = replace(record.speedup_fp32, ratio=0.93, ci95_low=0.92, ci95_high=0.94)
-    run = load_run(write_run(tmp_path, [replace(record, build=build, speedup_static=twin)]))
+    twin = replace(known(speed_of(record).speedup_fp32), ratio=0.93, ci95_low=0.92, ci95_high=0.94)
+    run = load_run(write_run(tmp_path, [changed(record, build=build, speedup_static=twin)]))
     found = table(run)
     cells = dict(zip([column.name for column in found.columns], found.lines[0].cells, strict=True))
     assert cells["Context, MiB"] == "5.00"

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from scipy.signal import ShortTimeFFT, get_window
 
-from bench.records.run import Row, Run
+from bench.records.rows import Row
+from bench.records.run import Run
 from bench.records.schema import Record
 from bench.report.figures.style import data_uri, figure, house, to_svg
+from bench.report.html import render
+from bench.report.section import Section
 from bench.report.text import count
+from bench.run.progress import progress
 
 ROLES = ("reference", "test", "difference")
 SOUND_BYTES = 4 * 2**20
@@ -179,3 +184,12 @@ def _shrink(level_db: np.ndarray) -> np.ndarray:
         step = -(-level_db.shape[axis] // limit)
         level_db = np.maximum.reduceat(level_db, np.arange(0, level_db.shape[axis], step), axis=axis)
     return level_db
+
+
+class Sounds(Section, anchor="sounds", nav="Sounds", order=50):
+    """What was kept to listen to."""
+
+    def html(self) -> Markup:
+        """A figure with spectrograms and players for each case."""
+        found, notes = triples(self.page.run, self.page.link, partial(progress, label="spectrograms"))
+        return render("sections/sounds.html.j2", sounds=found, sound_notes=notes)
