@@ -18,8 +18,9 @@ from bench.backend import Request
 from bench.case import Case
 from bench.errors import UnsupportedError
 from bench.precision import PRECISIONS, flags
-from bench.records import kind, read_records, records_frame
+from bench.records import read_records, records_frame
 from bench.records.jsonl import dump_record
+from bench.records.kind import KINDS
 from bench.records.schema import Record, Status
 from bench.report.render import write_report
 from bench.report.section import SECTIONS
@@ -49,6 +50,7 @@ def test_the_folder_map_is_true() -> None:
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The page's backend, as a file of the backends' folder, while a test runs."""
+    bench.backends.backends()  # the others, into the registry that is put back
     monkeypatch.setattr(bench.backend, "REGISTRY", dict(bench.backend.REGISTRY))
     monkeypatch.setattr(bench.backends, "REGISTRY", bench.backend.REGISTRY)
     monkeypatch.setattr(bench.backends, "__path__", [*bench.backends.__path__, str(tmp_path)])
@@ -85,7 +87,6 @@ def test_the_backend_of_the_page_runs() -> None:
 @pytest.fixture
 def energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The page's record kind and section, as files of their folders, while a test runs."""
-    monkeypatch.setattr(kind, "KINDS", dict(kind.KINDS))
     for package in (bench.records.kinds, bench.report.sections):
         path = f"{package.__name__.replace('.', '/')}/energy.py"
         folder = tmp_path / package.__name__
@@ -94,6 +95,7 @@ def energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     importlib.invalidate_caches()
     yield importlib.import_module("bench.records.kinds.energy")
+    KINDS.pop("energy", None)
     SECTIONS.pop("energy", None)
     for package in (bench.records.kinds, bench.report.sections):
         sys.modules.pop(f"{package.__name__}.energy", None)
