@@ -33,7 +33,7 @@ def filled(word: str) -> str:
 def test_a_command_is_one_that_the_command_line_takes(line: str) -> None:
     """``vocoder-bench`` with the words of the page parses."""
     verbs = words(line.replace("python -m bench", "vocoder-bench"))[1:]
-    cli._parser().parse_args([filled(word) for word in verbs])
+    cli.build_parser().parse_args([filled(word) for word in verbs])
 
 
 @pytest.mark.parametrize("line", [param for param in COMMANDS if "pytest" in str(param.values[0])])
@@ -72,4 +72,4 @@ def test_commands_are_found() -> None:
     assert any(line.startswith("vocoder-bench report") for line in lines)
     assert any(line.startswith("pytest suites/test_speed.py --profile reports/") for line in lines)
     with pytest.raises(SystemExit):
-        cli._parser().parse_args(words("vocoder-bench report results/<run> --no-such-option"))
+        cli.build_parser().parse_args(words("vocoder-bench report results/<run> --no-such-option"))
