@@ -85,7 +85,7 @@ def timing(samples: Sequence[float]) -> Timing:
     )  # fmt: skip
 
 
-def quality(night: int = 0, tier: str = "pass", **fidelity: float) -> Record:
+def quality(night: int = 0, tier: str = "pass", **fidelity: Any) -> Record:
     """An ok quality record with these fidelity fields."""
     return record(night=night, kind="quality", build=None, result=Sound(**fidelity, verdict=tier))
 

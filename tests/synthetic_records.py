@@ -69,7 +69,7 @@ def changed(record: Record, **changes: Any) -> Record:
 _RECORD_FIELDS = frozenset(item.name for item in fields(Record))
 
 
-def known(value: T | None) -> T:
+def given(value: T | None) -> T:
     """A figure that a test knows to be there."""
     assert value is not None
     return value
@@ -77,12 +77,12 @@ def known(value: T | None) -> T:
 
 def speed_of(record: Record) -> Speed:
     """The speed of a record that has one."""
-    return known(record.answer(Speed))
+    return given(record.answer(Speed))
 
 
 def sound_of(record: Record) -> Sound:
     """The sound of a record that has one."""
-    return known(record.answer(Sound))
+    return given(record.answer(Sound))
 
 
 def _samples(median_ms: float, rounds: int, rng: np.random.Generator) -> tuple[float, ...]:

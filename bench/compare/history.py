@@ -262,5 +262,5 @@ def _series(name: str, metric: Metric, nights: Sequence[Observation]) -> np.ndar
     if metric.ceiling is not None:
         values = np.minimum(values, metric.ceiling) if metric.higher_is_better else np.maximum(values, metric.ceiling)
     if metric.scale == "ratio":
-        return np.log(np.maximum(values, np.finfo(np.float64).tiny))
+        return np.asarray(np.log(np.maximum(values, np.finfo(np.float64).tiny)))
     return values

@@ -3,9 +3,9 @@
 import html
 import re
 
-# With the brackets gone no parenthesis or exclamation mark is markup; a colon is one before an address and around an
-# emoji's name, and an at sign calls someone.
-_MARKUP = re.compile(r"([\\`*_{}\[\]#|~@]|:(?=//|[\w+-]+:))")
+# A colon is markup before an address and around an emoji's name, a parenthesis behind a bracket; an at sign calls
+# someone.
+_MARKUP = re.compile(r"([\\`*_{}\[\]#|~@]|(?<=\])\(|:(?=//|[\w+-]+:))")
 # Control characters, and those that turn the direction of what follows.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 

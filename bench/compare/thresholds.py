@@ -17,7 +17,7 @@ DEFAULT_FILE = Path(__file__).with_name("thresholds.toml")
 
 @dataclass(frozen=True)
 class Metric:
-    """How one metric is judged; the fields are explained in ``thresholds.toml``. What it is, the record's field says."""
+    """How one metric is judged, as ``thresholds.toml`` explains; what it is, the record's field says."""
 
     kind: str
     source: tuple[str, ...]
@@ -99,6 +99,9 @@ def _check(thresholds: Thresholds, path: Path) -> None:
         if not (metric.source and metric.floor > 0 and metric.night_sd > 0):
             raise InputError(f"{path}: metrics.{name} needs a source and a floor and a night_sd above 0")
         for source in metric.source:
-            facts = find_facts((KINDS[metric.kind], Record), source)
+            try:
+                facts = find_facts((KINDS[metric.kind], Record), source)
+            except InputError as error:
+                raise InputError(f"{path}: metrics.{name}: {error}") from error
             if facts.better not in (Better.LOWER, Better.HIGHER):
                 raise InputError(f"{path}: metrics.{name}: of {source} neither the lower nor the higher is the better")

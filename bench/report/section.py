@@ -85,9 +85,14 @@ class Section(ABC):
         return ()
 
 
-def make_sections(page: Page) -> list[Section]:
-    """The sections that a page shows, in order."""
+def find_sections() -> list[type[Section]]:
+    """Every section there is, in order."""
     for module in pkgutil.iter_modules(bench.report.sections.__path__):
         importlib.import_module(f"bench.report.sections.{module.name}")
-    made = (section(page) for section in sorted(SECTIONS.values(), key=lambda section: section.order))
+    return sorted(SECTIONS.values(), key=lambda section: section.order)
+
+
+def make_sections(page: Page) -> list[Section]:
+    """The sections that a page shows, in order."""
+    made = (section(page) for section in find_sections())
     return [section for section in made if section.shown]

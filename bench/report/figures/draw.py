@@ -1,6 +1,7 @@
 """Which figures a report has, each either drawn or replaced by a sentence that says what is missing."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -27,7 +28,7 @@ _FIGURES: tuple[tuple[str, str, Draw], ...] = (
 )
 
 
-def draw_all(run: Run, progress: Callable[[Iterable], Iterable]) -> list[Plots]:
+def draw_all(run: Run, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> list[Plots]:
     """Draws every figure for every group.
 
     Args:

@@ -24,8 +24,7 @@ def labels(names: Iterable[str]) -> dict[str, str]:
     given = [parts for parts in options if parts]
     shared = set.intersection(*given) if len(given) > 1 else set()
     told = {name: " ".join(part for part in name.split(" ") if part not in shared) for name in distinct}
-    for shown in (lambda name: short(told[name]), lambda name: told[name]):
-        found = {name: shown(name) for name in distinct}
+    for found in ({name: short(told[name]) for name in distinct}, told):
         if len(set(found.values())) == len(distinct):
             return found
     return {name: name for name in distinct}

@@ -96,17 +96,17 @@ COLUMNS: tuple[Column, ...] = (
     _figure("throughput.audio_s_per_s", "Audio s/s"),
     Column(
         "Speedup, fp32",
-        lambda row: _speedup(row.speed and row.speed.speedup_fp32),
+        lambda row: _speedup(row.speed.speedup_fp32 if row.speed else None),
         help="Over eager fp32 in turn, with its 95 % interval.",
     ),
     Column(
         "Speedup, same",
-        lambda row: _speedup(row.speed and row.speed.speedup_same_precision),
+        lambda row: _speedup(row.speed.speedup_same_precision if row.speed else None),
         help="Over eager of the same precision in turn, with its 95 % interval.",
     ),
     Column(
         "Speedup, static",
-        lambda row: _speedup(row.speed and row.speed.speedup_static),
+        lambda row: _speedup(row.speed.speedup_static if row.speed else None),
         help="Of an engine for a range of shapes over one for this shape alone, in turn.",
     ),
     _figure("memory.allocated_peak_bytes"),

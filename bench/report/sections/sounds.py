@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -51,7 +52,7 @@ class Triple:
 
 
 def triples(
-    run: Run, link: Callable[[Path], str], progress: Callable[[Iterable], Iterable]
+    run: Run, link: Callable[[Path], str], progress: Callable[[Iterable[Any]], Iterable[Any]]
 ) -> tuple[list[Triple], list[str]]:
     """Spectrogram triples with audio.
 
@@ -175,7 +176,8 @@ def spectrogram_db(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     window = get_window("hann", 1024)
     padded = np.pad(audio, (0, max(0, 1024 - len(audio))))
     transform = ShortTimeFFT(window, hop=256, fs=sample_rate, scale_to="magnitude")
-    return 20 * np.log10(np.maximum(2 * np.abs(transform.stft(padded)), 1e-10))
+    magnitude: np.ndarray = 2 * np.abs(transform.stft(padded))
+    return np.asarray(20 * np.log10(np.maximum(magnitude, 1e-10)))
 
 
 def _shrink(level_db: np.ndarray) -> np.ndarray:
