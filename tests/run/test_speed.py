@@ -131,7 +131,7 @@ def test_eager_fp32_is_exactly_as_fast_as_itself(eager: Record) -> None:
     """The baseline of the baseline is not run twice: both of its speedups are 1, from its own samples."""
     for speedup in (speed_of(eager).speedup_same_precision, speed_of(eager).speedup_fp32):
         assert speedup is not None
-            assert (speedup.ratio, speedup.ci95_low, speedup.ci95_high) == (1.0, 1.0, 1.0)
+        assert (speedup.ratio, speedup.ci95_low, speedup.ci95_high) == (1.0, 1.0, 1.0)
         assert speedup.baseline == "v3-eager-fp32-b2-t2"
         assert speedup.baseline_samples_ms == speed_of(eager).timing.samples_ms
 
