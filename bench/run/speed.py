@@ -4,6 +4,7 @@
 
     prepare the case     build seconds
     one call             first call at this shape
+    waveform             right in kind, follows the input, at eager's level
     precision            watched in an untimed call
     warm up              until two calls agree
     memory               peak over two calls, nothing else loaded
@@ -17,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from bench.backends import find_backend
 from bench.case import Case
@@ -34,14 +36,17 @@ from bench.measure.statistics import (
 )
 from bench.precision import find_precision
 from bench.records.schema import Record, Speed, Speedup, Throughput, Timing, break_even_inferences
-from bench.run.session import Prepared, Session, check_waveform, outcome
+from bench.run.session import Prepared, Session, outcome
 from bench.run.settings import Settings
+from bench.run.validity import WaveformCheck, check_level, check_precision, check_waveform
 
 # Warm-up ends when two consecutive calls agree this well, after this many calls or this long.
 WARMUP_AGREEMENT = 0.1
 WARMUP_MIN_CALLS = 3
 WARMUP_MAX_CALLS = 20
 WARMUP_LIMIT_S = 5.0
+# The first call, two for the waveform, one for the precision.
+_CALLS_BEFORE = 4
 # Length of the back-to-back window on a GPU.
 WINDOW_S = 0.3
 WINDOW_MIN_CALLS = 5
@@ -75,11 +80,12 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     clock = clock_for(device)
     monitor = GpuMonitor(device)
     meter = MemoryMeter(device)
+    check = WaveformCheck(case, spec, device)
     prepared = stack.enter_context(session.open(case))
     with session.active(case):
         first_ms = clock.time_ms(prepared.call).host_ms
-        check_waveform(prepared.call(), case, spec)
-        precision = prepared.runner.effective(prepared.mel)
+        wave = check.run(prepared.runner, prepared.mel)
+        precision = check_precision(prepared.runner.effective(prepared.mel))
         calls, warmup_s = _warm_up(prepared, clock)
         memory = meter.weigh(prepared.call)
     cases, runners, notes = [case], [prepared], {}
@@ -87,6 +93,8 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     for other in _baselines(case):
         runner = stack.enter_context(session.open(other))
         with session.active(other):
+            if other == case.baseline("fp32"):
+                check_level(wave, runner.call().detach().to("cpu", torch.float32))
             _warm_up(runner, clock)
         cases.append(other)
         runners.append(runner)
@@ -102,7 +110,8 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     audio_s = case.batch * spec.audio_s(case.frames)
     with session.active(case):
         throughput = _throughput(prepared, clock, samples[0], audio_s)
-        check_waveform(prepared.call(), case, spec)
+        # Whatever it became meanwhile is what was timed.
+        check_level(check.run(prepared.runner, prepared.mel), wave)
     speedups = {
         other: _speedup(other, samples[0], theirs, clock, settings.seed)
         for other, theirs in zip(cases, samples, strict=True)
@@ -237,7 +246,7 @@ def _timing(clock: Clock, samples: Samples, reason: str, first_ms: float, warmup
         rounds=len(device),
         stop_reason=reason,
         first_call_ms=first_ms,
-        warmup_rounds=warmup_calls + 3,
+        warmup_rounds=warmup_calls + _CALLS_BEFORE,
         warmup_s=warmup_s,
         launch_median_ms=_launch_median(clock, samples),
     )

@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bench.backends import backends, find_backend
+from bench.backends import backends, check, find_backend
 from bench.case import VERSIONS, Case
 from bench.errors import InputError
 from bench.measure.sampling import StopRule
@@ -59,7 +59,7 @@ class Profile:
                 for text in names:
                     backend, options = parse_backend(text)
                     case = Case(version, backend, precision, *shape, options)
-                    find_backend(backend).check(case)
+                    check(case)
                     found[case] = None
         return list(found)
 
