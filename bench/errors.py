@@ -33,7 +33,22 @@ class WrongOutputError(RuntimeError):
     """What ran is not what the label says: another precision, a fallback, a bad shape or value."""
 
 
+_LINE_LENGTH = 500
+
+
 def first_line(error: BaseException) -> str:
-    """An exception in one line: its type and the first line of its message."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    r"""An exception in one line that any file and terminal takes: its type and the first line of its message.
+
+    >>> first_line(RuntimeError("it\x1b broke\nbadly"))
+    'RuntimeError: it\N{REPLACEMENT CHARACTER} broke'
+    """
+    name = type(error).__name__
+    try:
+        text = str(error)[: 4 * _LINE_LENGTH].strip()
+    except Exception as other:  # noqa: BLE001 - the message of a library's own exception may raise anything
+        return f"{name}, whose message raises {type(other).__name__}"
+    line = next(iter(text.splitlines()), "")
+    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
+    if len(shown) > _LINE_LENGTH:
+        shown = shown[:_LINE_LENGTH] + "\N{HORIZONTAL ELLIPSIS}"
+    return f"{name}: {shown}" if shown else name
