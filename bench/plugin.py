@@ -6,9 +6,7 @@
 folder of tests, whose ``conftest.py`` pytest would import.
 """
 
-import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,14 +14,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from bench.errors import InputError, not_installed
+from bench.run.call import check_company, collects_suites, path_taken_for_tests
 from bench.run.options import OPTIONS
-from bench.run.replay import Benchmark, ReplayClock
 from bench.run.signals import Signals, StopSweep, sentence
 
 if TYPE_CHECKING:
     # A Python that lacks torch is told so in one sentence: what brings it is imported late.
     from bench.records.schema import Record
     from bench.run.progress import Progress
+    from bench.run.replay import Benchmark
+    from bench.run.replay import ReplayClock as Clock
     from bench.run.whole import Sweep
 
 
@@ -43,16 +43,25 @@ class Reporter(Protocol):
 
 
 _SWEEP = pytest.StashKey["Sweep"]()
-_CLOCK = pytest.StashKey[ReplayClock]()
+_CLOCK = pytest.StashKey["Clock"]()
 _SIGNALS = Signals()
 # A run that lacks records although nothing failed; 1 is for a verdict or a failed case.
 INCOMPLETE = 2
 _CONCLUDE = "conclude_"
-_MISSING_SHOWN = 5
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of a sweep, as text; :func:`bench.run.options.read_options` says what is wrong with one."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """The options of a sweep, as text; :func:`bench.run.options.read_options` says what is wrong with one.
+
+    Raises:
+        pytest.UsageError: a conftest.py loads this module, too late to keep pytest out of an option's path.
+    """
+    late = any(
+        Path(str(getattr(plugin, "__file__", ""))).name == "conftest.py" for plugin in pluginmanager.get_plugins()
+    )
+    taken = path_taken_for_tests(sys.argv[1:]) if late else None
+    if taken is not None:
+        raise pytest.UsageError(f"without the project's pyproject.toml an option and its path are one word: {taken}")
     if any("suites" in Path(argument).parts for argument in sys.argv[1:]):
         # As early as can be: torch takes seconds to come.
         _SIGNALS.install()
@@ -75,7 +84,9 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     _SIGNALS.install()
     try:
-        _check_plugins(config)
+        plugins = {name for name, plugin in config.pluginmanager.list_name_plugin() if plugin is not None}
+        timeout = config.getini("timeout") if "timeout" in plugins else ""
+        check_company(plugins, config.option.__dict__, str(timeout or ""))
         with _SIGNALS.raising():
             from bench.run.whole import read_sweep
 
@@ -94,30 +105,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _sweeps(config: pytest.Config) -> bool:
     """Whether this call collects suites, and not only the project's own tests."""
-    places = (Path(config.invocation_params.dir, argument.partition("::")[0]).resolve() for argument in config.args)
-    return any(_in_suites(place) or (place / "suites").is_dir() for place in places)
-
-
-def _in_suites(place: Path) -> bool:
-    """Whether a path leads into a checkout's ``suites``, however the checkout is reached."""
-    return any(part.name == "suites" and (part.parent / "conftest.py").is_file() for part in (place, *place.parents))
-
-
-def _check_plugins(config: pytest.Config) -> None:
-    """Refuses what a sweep cannot run with.
-
-    Raises:
-        InputError: pytest-benchmark is off, cases are spread over processes, or a plugin ends tests by itself.
-    """
-    if not config.pluginmanager.hasplugin("benchmark"):
-        raise InputError("a sweep needs pytest-benchmark: leave out -p no:benchmark, in PYTEST_ADDOPTS too")
-    spread = getattr(config.option, "numprocesses", None) or getattr(config.option, "dist", "no") != "no"
-    if spread or hasattr(config, "workerinput"):
-        raise InputError("a sweep times its cases one after another: leave out -n and --dist of pytest-xdist")
-    if config.pluginmanager.hasplugin("timeout"):
-        given = (getattr(config.option, "timeout", None), os.environ.get("PYTEST_TIMEOUT"), config.getini("timeout"))
-        if any(value and float(value) > 0 for value in given):
-            raise InputError("a sweep ends what takes too long by itself: give --case-limit-s in place of --timeout")
+    start = config.invocation_params.dir
+    return collects_suites(Path(start, argument.partition("::")[0]) for argument in config.args)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -131,11 +120,13 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """What is about to run, and on which weights."""
     if _SWEEP not in config.stash:
         return []
+    from bench.run.summary import shown
+
     sweep = config.stash[_SWEEP]
     weights = "; ".join(f"{version}: {weights.name}" for version, weights in sweep.about.weights.items())
     return [
         f"sweep: {len(sweep.cases)} cases on {sweep.settings.device}, {weights}",
-        f"records: {_shown(sweep.settings.directory)}",
+        f"records: {shown(sweep.settings.directory)}",
         *(f"note: {note}" for note in sweep.notes),
     ]
 
@@ -191,6 +182,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Gives every speed case the clock of its samples."""
     if "conclude_speed" in getattr(item, "fixturenames", ()):
+        from bench.run.replay import ReplayClock
+
         clock = item.config.stash.setdefault(_CLOCK, ReplayClock())
         item.add_marker(pytest.mark.benchmark(timer=clock))
         # A case that fails has no durations to show.
@@ -255,9 +248,12 @@ def sweep(request: pytest.FixtureRequest) -> "Sweep":
 
 
 @pytest.fixture
-def conclude_speed(benchmark: Benchmark, sweep: "Sweep", request: pytest.FixtureRequest) -> Callable[["Record"], None]:
+def conclude_speed(
+    benchmark: "Benchmark", sweep: "Sweep", request: pytest.FixtureRequest
+) -> Callable[["Record"], None]:
     """Files a record, shows its durations in pytest-benchmark's table, and passes, skips or fails."""
     from bench.records.schema import Speed
+    from bench.run.replay import headline
 
     def conclude(record: "Record") -> None:
         _file(record, sweep)
@@ -306,27 +302,6 @@ def _judge(record: "Record") -> None:
         pytest.fail(f"{record.status}: {record.reason}", pytrace=False)
 
 
-def headline(record: "Record") -> dict[str, Any]:
-    """What pytest-benchmark's JSON says of a measured case beside its durations; the record says more."""
-    from bench.records.schema import Speed
-
-    speed = record.answer(Speed)
-    timing, throughput = (speed.timing, speed.throughput) if speed else (None, None)
-    same, full = (speed.speedup_same_precision, speed.speedup_fp32) if speed else (None, None)
-    return {
-        "id": record.id,
-        "run_id": record.run_id,
-        "weights": record.weights.name if record.weights else None,
-        "clock": timing.clock if timing else None,
-        "stop_reason": timing.stop_reason if timing else None,
-        "audio_s_per_s": throughput.audio_s_per_s if throughput else None,
-        "real_time_factor": throughput.real_time_factor if throughput else None,
-        "speedup_same_precision": same.ratio if same else None,
-        "speedup_fp32": full.ratio if full else None,
-        "compute": record.precision.compute if record.precision else None,
-    }
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Adds the GPU and the versions that figures depend on to pytest-benchmark's JSON."""
@@ -354,28 +329,8 @@ def pytest_terminal_summary(terminalreporter: Reporter, config: pytest.Config) -
     """Says how the cases ended, what is missing and where the records are."""
     if _SWEEP not in config.stash or config.stash[_SWEEP].plan is None:
         return
-    from bench.records.schema import FILE_NAME
+    from bench.run.summary import summary
 
-    sweep = config.stash[_SWEEP]
-    records = sweep.records()
-    counts = Counter(record.status for record in {(record.kind, record.id): record for record in records}.values())
     terminalreporter.section("records")
-    terminalreporter.write_line(", ".join(f"{count} {status}" for status, count in counts.items()) or "no record")
-    names = dict.fromkeys(record.weights.name for record in records if record.weights)
-    if names:
-        terminalreporter.write_line(f"weights: {'; '.join(names)}")
-    for warning in sweep.warnings:
-        terminalreporter.write_line(f"warning: {warning}")
-    missing = sweep.plan.missing(records) if sweep.plan else []
-    if missing:
-        some = ", ".join(f"{kind} of {name}" for kind, name in missing[:_MISSING_SHOWN])
-        dots = ", ..." if len(missing) > _MISSING_SHOWN else ""
-        terminalreporter.write_line(f"incomplete: {len(missing)} records are missing: {some}{dots}")
-        terminalreporter.write_line(f"go on with: pytest suites/ --resume {_shown(sweep.settings.directory)}")
-    terminalreporter.write_line(_shown(sweep.settings.directory / FILE_NAME))
-
-
-def _shown(path: Path) -> str:
-    """A path as short as it can be said from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    for line in summary(config.stash[_SWEEP]):
+        terminalreporter.write_line(line)
