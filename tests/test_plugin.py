@@ -28,22 +28,22 @@ from tests.synthetic_records import failed_record, quality_record, speed_record
 STATUS = {2: Status.UNSUPPORTED, 3: Status.CRASHED, 4: Status.UNAVAILABLE}
 
 
-def outcome(case, good):
+def outcome(case, kind, good):
     if case.batch == 5:
         import warnings
         warnings.warn("a library's remark")
     if case.batch in STATUS:
-        return failed_record(case, STATUS[case.batch], "because.")
+        return replace(failed_record(case, STATUS[case.batch], "because."), kind=kind)
     return good(case)
 
 
 def test_speed(case, sweep, conclude_speed):
-    record = outcome(case, speed_record)
+    record = outcome(case, "speed", speed_record)
     conclude_speed(replace(record, run_id=sweep.settings.run_id))
 
 
 def test_quality(case, sweep, conclude_quality):
-    record = outcome(case, quality_record)
+    record = outcome(case, "quality", quality_record)
     conclude_quality(replace(record, run_id=sweep.settings.run_id))
 """
 
