@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     # A Python that lacks torch is told so in one sentence: what brings it is imported late.
     from bench.records.schema import Record
     from bench.run.progress import Progress
-    from bench.run.replay import Benchmark
-    from bench.run.replay import ReplayClock as Clock
+    from bench.run.replay import Benchmark, ReplayClock
     from bench.run.whole import Sweep
 
 
@@ -43,7 +42,7 @@ class Reporter(Protocol):
 
 
 _SWEEP = pytest.StashKey["Sweep"]()
-_CLOCK = pytest.StashKey["Clock"]()
+_CLOCK: "pytest.StashKey[ReplayClock]" = pytest.StashKey()
 _SIGNALS = Signals()
 # A run that lacks records although nothing failed; 1 is for a verdict or a failed case.
 INCOMPLETE = 2
@@ -182,9 +181,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Gives every speed case the clock of its samples."""
     if "conclude_speed" in getattr(item, "fixturenames", ()):
-        from bench.run.replay import ReplayClock
+        from bench.run import replay
 
-        clock = item.config.stash.setdefault(_CLOCK, ReplayClock())
+        clock = item.config.stash.setdefault(_CLOCK, replay.ReplayClock())
         item.add_marker(pytest.mark.benchmark(timer=clock))
         # A case that fails has no durations to show.
         item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"))
@@ -236,7 +235,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
 def pytest_pyfunc_call() -> Iterator[None]:
     """Ends the sweep in order where a signal ended a case."""
     try:
-        return (yield)  # type: ignore[return-value]
+        return (yield)
     except StopSweep as stop:
         pytest.exit(str(stop), returncode=128 + stop.number)
 

@@ -11,6 +11,7 @@ import pytest
 from bench.plugin import SweepProgress
 from bench.records.jsonl import read_records
 from bench.records.plan import read_plan
+from bench.records.schema import Speed
 from bench.run.replay import ReplayClock
 from tests.conftest import PACKAGE
 
@@ -119,7 +120,7 @@ def test_a_sweep_of_every_outcome(checkout: Checkout) -> None:
     assert "4 ok, 2 unsupported, 2 crashed, 2 unavailable" in out
     assert "Traceback" not in out
     data = json.loads(Path("benchmark.json").read_text(encoding="utf-8"))
-    measured = {record.id: record for record in records if record.timing is not None}
+    measured = {record.id: speed for record in records if (speed := record.answer(Speed)) is not None}
     assert {entry["extra_info"]["id"] for entry in data["benchmarks"]} == set(measured)
     for entry in data["benchmarks"]:
         timing = measured[entry["extra_info"]["id"]].timing

@@ -5,6 +5,7 @@ step that ends it, or takes too long, is left out here, and its cases become row
 """
 
 import contextlib
+import faulthandler
 import os
 import select
 import signal
@@ -67,6 +68,7 @@ def _copy(work: Callable[[], object], read: int, write: int) -> None:
     code = 1
     try:
         os.close(read)
+        faulthandler.disable()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         silent = os.open(os.devnull, os.O_RDWR)

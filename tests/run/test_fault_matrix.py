@@ -44,6 +44,7 @@ sys.meta_path.insert(0, Finder())
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Plants the faulty backend in this process and in those that it starts; returns a folder for results."""
+    before = dict(discovery.backends())
     folder = tmp_path / "planted"
     folder.mkdir()
     (folder / "faulty.py").write_text(FAULTY.read_text(encoding="utf-8"), encoding="utf-8")
@@ -54,7 +55,6 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(bench.backends, "__path__", [*bench.backends.__path__, str(folder)])
     monkeypatch.setattr(discovery, "_broken", {})
     monkeypatch.setattr(discovery, "_unchecked", set())
-    before = dict(bench.backends.REGISTRY)
     yield tmp_path / "results"
     bench.backends.REGISTRY.clear()
     bench.backends.REGISTRY.update(before)
