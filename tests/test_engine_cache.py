@@ -1,9 +1,12 @@
 """The engine cache: what is in it is what was put in, or it is built again."""
 
+import fcntl
 import json
 import logging
 import multiprocessing
 import os
+import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +96,19 @@ def with_header(**changes: object) -> Callable[[bytes], bytes]:
         (lambda _: b"[1, 2]\n", "truncated or no engine file"),
         (with_header(form=0), "has form 0"),
         (with_header(build_s=None), "header is incomplete"),
+        (with_header(build_s="1"), "header is incomplete"),
+        (with_header(build_s=True), "header is incomplete"),
+        (with_header(build_s=float("nan")), "header is incomplete"),
+        (with_header(build_s=10**400), "header is incomplete"),
+        (with_header(build_s=-1), "header is incomplete"),
+        (with_header(form=True), "has form True"),
+        (with_header(form=[1]), "has form [1]"),
+        (with_header(bytes="7"), "header is incomplete"),
+        (with_header(sha256=7), "header is incomplete"),
+        (with_header(key={**KEY, "weights": 7}), "header is incomplete"),
+        (with_header(key="v4"), "truncated or no engine file"),
+        (lambda _: b"[" * 60000 + b"\n", "truncated or no engine file"),
+        (lambda _: b"9" * 60000 + b"\n", "truncated or no engine file"),
         (with_header(bytes=7), "bytes instead of 7"),
         (with_header(key={**KEY, "weights": "others"}), "made for something else"),
     ],
@@ -241,15 +257,17 @@ def test_pruning(store: EngineStore) -> None:
             file.write_bytes(flipped(file.read_bytes()))
         else:
             os.utime(file, (0, 0))
-    good.with_name("copy.engine").write_bytes(good.read_bytes())
-    fresh, dead = store.folder / "fresh.tmp", store.folder / "dead.tmp"
-    fresh.write_bytes(b"")
-    dead.write_bytes(b"")
+    copy = good.with_name(f"copy-{'0' * 32}.engine")
+    shutil.copy(good, copy)
+    fresh, dead = store.folder / "writing-abcdefgh.tmp", store.folder / "writing-abcdefgi.tmp"
+    for file in (fresh, dead):
+        file.touch(mode=0o600)
     os.utime(dead, (0, 0))
-    gone = {entry.file.name: entry.fault for entry in store.prune(older_than_s=86400)}
-    assert len(gone) == 4
-    assert gone["copy.engine"] == "its name is another engine's"
-    assert "died" in gone["dead.tmp"]
+    removal = store.prune(older_than_s=86400)
+    gone = {entry.file.name: entry.fault for entry in removal.gone}
+    assert (len(gone), removal.left) == (4, [])
+    assert gone[copy.name] == "its name is another engine's"
+    assert "died" in gone[dead.name]
     assert [file.name for file in store.folder.glob("*.engine")] == [good.name]
     assert fresh.exists()
 
@@ -303,3 +321,207 @@ def test_the_default_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     found = default_store()
     assert found.limit_bytes == 20 * engines.GIB
     assert found.folder == tmp_path / "gpt-sovits-vocoder-bench" / "engines"
+
+
+FOREIGN = ("poetry.lock", "Cargo.lock", "notes.tmp", "model.engine", "kernels.timing", "x.engine.lock")
+
+
+def test_a_folder_that_is_no_cache_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In somebody's project no verb of the command removes or adds a file, and a fetch keeps nothing there."""
+    for name in FOREIGN:
+        (tmp_path / name).write_text("precious")
+    for verb in ("list", "verify", "prune", "clear"):
+        assert main(["engines", verb, "--folder", str(tmp_path)]) == 2
+        assert "holds other files" in capsys.readouterr().err
+    found = EngineStore(tmp_path, 0).fetch(KEY, Builder())
+    assert (found.plan, found.file) == (PLAN, None)
+    assert "holds other files" in found.note
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(FOREIGN)
+
+
+def test_foreign_files_in_a_cache_stay(store: EngineStore, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names that the cache does not give are named and left by prune, the limit and clear, which end with 1."""
+    store.fetch(KEY, Builder())
+    for name in FOREIGN:
+        (store.folder / name).write_text("precious")
+    (store.folder / "folder.engine").mkdir()
+    for arguments in (["prune", "--limit-gib", "0", "--older-than-days", "0"], ["clear"]):
+        assert main(["engines", *arguments, "--folder", str(store.folder)]) == 1
+        said = capsys.readouterr().out
+        assert all(f"left {name}: not the cache's own" in said for name in (*FOREIGN, "folder.engine"))
+    kept = {file.name for file in store.folder.iterdir()}
+    assert kept == {*FOREIGN, "folder.engine", engines.MARKER}
+    assert main(["engines", "verify", "--folder", str(store.folder)]) == 1
+    assert main(["engines", "list", "--folder", str(store.folder)]) == 0
+
+
+def test_folder_and_files_are_the_users_alone(store: EngineStore) -> None:
+    """The folder has mode 0700, every file in it 0600, whatever the umask, and a marker says whose it is."""
+    before = os.umask(0)
+    try:
+        store.fetch(KEY, Builder())
+        store.merge_timing({"gpu": "a"}, b"t", lambda _, new: new)
+    finally:
+        os.umask(before)
+    assert store.folder.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in store.folder.iterdir()} == {0o600}
+    assert b"gpt-sovits-vocoder-bench" in (store.folder / engines.MARKER).read_bytes()
+
+
+def test_a_cache_from_before_the_marker_is_taken_over(store: EngineStore) -> None:
+    """A folder with nothing but the cache's own names is used, closed to others and marked."""
+    store.fetch(KEY, Builder())
+    (store.folder / engines.MARKER).unlink()
+    store.folder.chmod(0o755)
+    assert store.fetch(KEY, Builder()).from_cache
+    assert (store.folder / engines.MARKER).exists()
+    assert store.folder.stat().st_mode & 0o777 == 0o700
+
+
+def _open_folder(store: EngineStore, _: Path) -> None:
+    store.folder.chmod(0o777)
+
+
+def _unmarked_open_folder(store: EngineStore, _: Path) -> None:
+    (store.folder / engines.MARKER).unlink()
+    store.folder.chmod(0o777)
+
+
+def _open_file(_: EngineStore, file: Path) -> None:
+    file.chmod(0o666)
+
+
+def _another_owner(_: EngineStore, file: Path) -> None:
+    os.chown(file, 54321, 54321)
+
+
+def _folder_of_another(store: EngineStore, _: Path) -> None:
+    os.chown(store.folder, 54321, 54321)
+
+
+def _pipe(_: EngineStore, file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file, 0o600)
+
+
+def _link(_: EngineStore, file: Path) -> None:
+    target = file.parent.parent / "target"
+    file.rename(target)
+    file.symlink_to(target)
+
+
+def _loop(_: EngineStore, file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file)
+
+
+def _folder(_: EngineStore, file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+PLANTED = (
+    (_open_folder, "open to other users"),
+    (_unmarked_open_folder, "other users may write"),
+    (_open_file, "open to other users"),
+    (_another_owner, "belongs to another user"),
+    (_folder_of_another, "belongs to another user"),
+    (_pipe, "no regular file"),
+    (_link, "no regular file"),
+    (_loop, "no regular file"),
+    (_folder, "no regular file"),
+)
+
+
+@pytest.mark.parametrize(("plant", "said"), PLANTED)
+def test_what_is_not_the_caches_own_is_never_loaded_or_removed(
+    store: EngineStore, plant: Callable[[EngineStore, Path], None], said: str
+) -> None:
+    """A file or folder that others own or may write, and what is no regular file, is left as it is and not used."""
+    if "another" in plant.__name__ and os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    store.fetch(KEY, Builder())
+    file = only_engine(store)
+    plant(store, file)
+    build = Builder(b"built again")
+    found = store.fetch(KEY, build)
+    assert (found.plan, found.from_cache, found.file) == (b"built again", False, None)
+    assert said in found.note
+    store.discard(KEY, "no reason")
+    if store.refusal() is None:
+        left = store.prune(older_than_s=0).left + store.clear().left
+        assert len(left) == 2
+        assert all(said in entry.fault for entry in left)
+    else:
+        for use in (store.prune, store.clear, lambda: default_store(str(store.folder))):
+            with pytest.raises(InputError, match=said):
+                use()
+    assert os.path.lexists(file)
+
+
+def test_what_cannot_be_removed_is_named(
+    store: EngineStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A removal that the system refuses is a line and exit code 1, and the others still go."""
+    store.fetch(KEY, Builder())
+    stuck = only_engine(store)
+    store.fetch({**KEY, "weights": "v"}, Builder())
+    unlink = Path.unlink
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self == stuck:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert main(["engines", "clear", "--folder", str(store.folder)]) == 1
+    assert f"left {stuck.name}: it cannot be removed: Operation not permitted" in capsys.readouterr().out
+    assert only_engine(store) == stuck
+
+
+def test_waiting_for_a_lock_is_said(
+    store: EngineStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that waits for another one's build says for which."""
+    monkeypatch.setattr(engines, "_WAIT_S", 0.05)
+    store.fetch(KEY, Builder())
+    file = only_engine(store)
+    lock = os.open(f"{file}.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    timer = threading.Timer(0.3, fcntl.flock, (lock, fcntl.LOCK_UN))
+    timer.start()
+    with caplog.at_level(logging.WARNING):
+        assert store.fetch(KEY, Builder()).from_cache
+    timer.join()
+    os.close(lock)
+    assert f"{file.name}: another process builds it; waiting" in caplog.text
+
+
+def test_a_large_engine_is_not_read_whole_to_verify(store: EngineStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit nothing is kept, and a file that claims more is not read."""
+    store.fetch(KEY, Builder())
+    monkeypatch.setattr(engines, "ENGINE_LIMIT_BYTES", len(PLAN) - 1)
+    assert "more than" in store.entries(checked=True)[0].fault
+    found = store.fetch(KEY, Builder())
+    assert (found.plan, found.file) == (PLAN, None)
+
+
+def test_names_and_keys_are_shown_without_control_characters(
+    store: EngineStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An escape sequence, an undecodable byte or a lone surrogate in a name or key reaches no terminal."""
+    store.fetch({**KEY, "shapes": "\x1b[31m\udcc3"}, Builder())
+    (store.folder / "\x1b[31m\udcc3.engine").write_text("")
+    for verb in ("list", "verify", "clear"):
+        main(["engines", verb, "--folder", str(store.folder)])
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert "[31m" in said.out
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the platform knows no folder for caches, one sentence names the variable; no folder called ~ is made."""
+    monkeypatch.delenv("VOCODER_BENCH_ENGINES", raising=False)
+    monkeypatch.setattr(engines, "user_cache_dir", lambda _: "~/.cache/x")
+    with pytest.raises(InputError, match="set VOCODER_BENCH_ENGINES or HOME"):
+        default_store()
