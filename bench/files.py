@@ -14,6 +14,7 @@ from bench.errors import InputError
 MIB = 1 << 20
 TEXT_LIMIT_BYTES = 4 * MIB
 _KINDS = (
+    (stat.S_ISREG, "a file"),
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISCHR, "a device"),
@@ -120,6 +121,20 @@ def read_text(path: Path, what: str, limit_bytes: int = TEXT_LIMIT_BYTES) -> str
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def kind_of(path: Path, what: str) -> str | None:
+    """What a path leads to: ``"a file"``, ``"a folder"``, ``"a pipe"``, ``"a device"``; None for nothing.
+
+    Raises:
+        InputError: it may not be looked at.
+    """
+    try:
+        return _kind(path.stat())
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise InputError(f"{what} {path} {reason_of(error)}") from error
+
+
 def reason_of(error: OSError | ValueError) -> str:
     """Why a file cannot be opened, to stand behind its name in a sentence."""
     if not isinstance(error, OSError):
@@ -133,9 +148,13 @@ def reason_of(error: OSError | ValueError) -> str:
     return f"cannot be read: {error.strerror or error}"
 
 
+def _kind(status: os.stat_result) -> str:
+    return next((name for test, name in _KINDS if test(status.st_mode)), "nothing to read")
+
+
 def _check_kind(path: Path, what: str, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        kind = next((name for test, name in _KINDS if test(status.st_mode)), "no regular file")
+    kind = _kind(status)
+    if kind != "a file":
         raise InputError(f"{what} {path} is {kind}; give a regular file")
 
 
