@@ -72,6 +72,8 @@ def open_regular(path: Path, what: str, limit_bytes: int | None = None) -> Binar
         # Asked first, because opening some devices already does something.
         _check_kind(path, what, path.stat())
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{what} {path} {reason_of(error)}") from error
     file = os.fdopen(handle, "rb")

@@ -1,16 +1,15 @@
 """The mels that a runner's sound is judged on: speech as it comes to a vocoder, and its hard cases."""
 
 import math
+from fractions import Fraction
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from bench.audio.mel import LOG_FLOOR, default_speech, log_mel, read_audio, speech_mels
+from bench.audio.mel import HIGHER_VOICE, LOG_FLOOR, default_speech, log_mel, read_audio, speech_mels
 from bench.spec import VocoderSpec
 
-# A voice a fourth higher: the clip played faster, formants and all.
-HIGHER_VOICE = 4 / 3
 LOUD_DB, QUIET_DB = 12.0, -30.0
 # Frames of a length that no engine was tuned for, over the case's.
 ODD_LENGTH = 0.7
@@ -18,8 +17,9 @@ ODD_LENGTH = 0.7
 
 @lru_cache(maxsize=4)
 def _higher_voice(audio: str | None, spec: VocoderSpec) -> Tensor:
+    """A voice a fourth higher: the clip played faster, formants and all."""
     samples, rate = read_audio(default_speech() if audio is None else audio)
-    return log_mel(samples, spec, round(rate * HIGHER_VOICE))
+    return log_mel(samples, spec, Fraction(rate) * HIGHER_VOICE)
 
 
 @lru_cache(maxsize=4)

@@ -98,14 +98,14 @@ class BigVganConfig:
             raise InputError(f"{name}: upsample_rates and upsample_kernel_sizes differ in length")
         if len(self.resblock_kernel_sizes) != len(self.resblock_dilation_sizes):
             raise InputError(f"{name}: resblock_kernel_sizes and resblock_dilation_sizes differ in length")
+        if math.prod(self.upsample_rates) > MAX_UPSAMPLE:
+            raise InputError(f"{name}: the product of upsample_rates is at most {MAX_UPSAMPLE}")
         if self.upsample_initial_channel < 2 ** len(self.upsample_rates):
             raise InputError(f"{name}: upsample_initial_channel halves at each of upsample_rates and gets under 1")
         if any(k < r or (k - r) % 2 for k, r in zip(self.upsample_kernel_sizes, self.upsample_rates, strict=True)):
             raise InputError(f"{name}: a size in upsample_kernel_sizes is its rate plus an even number")
         if any(size % 2 == 0 for size in self.resblock_kernel_sizes):
             raise InputError(f"{name}: resblock_kernel_sizes are odd numbers")
-        if math.prod(self.upsample_rates) > MAX_UPSAMPLE:
-            raise InputError(f"{name}: the product of upsample_rates is at most {MAX_UPSAMPLE}")
 
     def check_mel(self, name: str) -> None:
         """Raises :class:`InputError` when the network's input is not the mel that GPT-SoVITS feeds a v3 vocoder."""

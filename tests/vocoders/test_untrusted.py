@@ -54,7 +54,7 @@ def directory(place: Path, content: object, **changes: object) -> Path:
     [
         ("upsample_initial_channel", 10**18),
         ("upsample_initial_channel", 0),
-        ("upsample_initial_channel", 10**5000),
+        ("upsample_initial_channel", 10**4000),
         ("sampling_rate", 0),
         ("sampling_rate", -24000),
         ("sampling_rate", 2**40),
@@ -333,30 +333,24 @@ def test_a_file_without_permission_says_so(tmp_path: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 7
 
 
+MEASURED = """
+import resource, sys
+from bench.errors import InputError
+from bench.vocoders import load_vocoder
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try: load_vocoder('v4', sys.argv[1])
+except InputError as error: print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
 def test_a_small_file_cannot_take_the_machines_memory(tmp_path: Path) -> None:
     """A file of 4 KB that claims 20 GiB is refused within the memory that any file may take."""
     file = tmp_path / "vocoder.pth"
     torch.save({BIAS: torch.zeros(1).expand(5 * 2**30)}, file)
     assert file.stat().st_size < 5000
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import resource, sys\n"
-            "from bench.errors import InputError\n"
-            "from bench.vocoders import load_vocoder\n"
-            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-            "try: load_vocoder('v4', sys.argv[1])\n"
-            "except InputError as error: print(error)\n"
-            "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n",
-            str(file),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
+    command = [sys.executable, "-c", MEASURED, str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
     sentence, mebibytes = done.stdout.splitlines()
     assert "repeats its values" in sentence
     assert int(mebibytes) < 100
