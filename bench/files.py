@@ -4,7 +4,9 @@ A device, a pipe or a file that grows would otherwise be read for ever, and a pi
 """
 
 import errno
+import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +15,8 @@ from bench.errors import InputError
 
 MIB = 1 << 20
 TEXT_LIMIT_BYTES = 4 * MIB
+# Systems take 255 bytes; a digest and endings come on top.
+NAME_LIMIT = 180
 _KINDS = (
     (stat.S_ISREG, "a file"),
     (stat.S_ISDIR, "a folder"),
@@ -121,6 +125,18 @@ def read_text(path: Path, what: str, limit_bytes: int = TEXT_LIMIT_BYTES) -> str
         kind = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else f"not UTF-8 (byte {error.start})"
         raise InputError(f"{what} {path} is {kind}; save it as UTF-8") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def file_name(text: str) -> str:
+    """A name for a file that any system takes, made of a text such as a case's id; unlike texts give unlike names.
+
+    >>> file_name("v4-eager-fp32-b1-t9"), file_name("v4-x-level=../1")
+    ('v4-eager-fp32-b1-t9', 'v4-x-level=.._1-bbcc3c2dd5')
+    """
+    safe = re.sub(r"[^0-9A-Za-z=+._-]", "_", text)[:NAME_LIMIT].lstrip(".-")
+    if text and safe == text:
+        return safe
+    return f"{safe or 'case'}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:10]}"
 
 
 def kind_of(path: Path, what: str) -> str | None:

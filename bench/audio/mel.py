@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from bench.errors import InputError, shown
-from bench.files import open_regular
+from bench.files import open_regular, user_path
 from bench.spec import MelSpec, VocoderSpec
 
 # ln(1e-5): what a band without energy holds. Zero would be loud.
@@ -148,7 +148,7 @@ def read_audio(path: str | Path) -> tuple[Tensor, int]:
         InputError: no such file, not a sound file that libsndfile reads, or a rate, number of channels or size that
             no recording of speech has.
     """
-    with open_regular(Path(path), "audio", FILE_LIMIT_BYTES) as source:
+    with open_regular(user_path(path, "audio"), "audio", FILE_LIMIT_BYTES) as source:
         try:
             # By its content: a name such as x.raw would make libsndfile ask for a rate.
             with soundfile.SoundFile(source) as sound:
@@ -229,7 +229,7 @@ def default_speech() -> Path:
 
 def audio_identity(path: str | Path) -> str:
     """Name and digest of a sound file, for records."""
-    with open_regular(Path(path), "audio", FILE_LIMIT_BYTES) as source:
+    with open_regular(user_path(path, "audio"), "audio", FILE_LIMIT_BYTES) as source:
         try:
             digest = hashlib.file_digest(source, "sha256").hexdigest()
         except OSError as error:

@@ -8,11 +8,13 @@ float64 output of the same network, which gives the error as a multiple of eager
 
 import copy
 import dataclasses
+import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -20,6 +22,7 @@ from torch import Tensor
 from bench.audio.speech import speech_inputs
 from bench.backend import Runner
 from bench.case import Case
+from bench.errors import shown
 from bench.measure.clock import clock_for
 from bench.precision import autocast_dtype
 from bench.quality import (
@@ -39,6 +42,8 @@ from bench.run.session import Prepared, active, load, outcome, prepare
 from bench.run.settings import Settings
 from bench.spec import VocoderSpec
 from bench.vocoders import Vocoder
+
+_log = logging.getLogger(__name__)
 
 # Calls before the judged ones, as a timed run would make them.
 TIMED_CALLS = 3
@@ -198,9 +203,14 @@ def _write(
 ) -> dict[str, str]:
     """Listening files beside the records; paths are relative to the run's directory."""
     directory = Path("listen")
-    names = write_listening_files(
-        reference, np.nan_to_num(test), spec.sample_rate, settings.directory / directory, case.id
-    )
+    try:
+        names = write_listening_files(
+            reference, np.nan_to_num(test), spec.sample_rate, settings.directory / directory, case.id
+        )
+    except (OSError, soundfile.SoundFileError) as error:
+        # The verdict counts without them.
+        _log.warning("the sound files of %s are not written: %s", shown(case.id), shown(error))
+        return {}
     return {role: str(directory / name) for role, name in names.items()}
 
 
