@@ -60,5 +60,5 @@ def test_any_case_has_a_file_name(tmp_path: Path) -> None:
         written = write_listening_files(np.zeros(9), np.zeros(9), 24000, tmp_path, stem)
         assert all((tmp_path / name).is_file() for name in written.values())
         names |= set(written.values())
-    assert len(names) == len(stems) * 3
+    assert len(names) == 8 * 3
     assert {file.name for file in tmp_path.iterdir()} == names
