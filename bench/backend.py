@@ -71,11 +71,14 @@ class Backend(ABC):
         name: As in case ids and on the command line.
         options: Names of the options that ``--backends name:option=value`` may set.
         keeps_engines: Whether what it builds is kept in the engine cache.
+        on_request: Whether a sweep runs it only where a grid or the command line names it, because a case takes minutes
+            to prepare.
     """
 
     name: str
     options: tuple[str, ...] = ()
     keeps_engines = False
+    on_request = False
 
     @abstractmethod
     def unavailable_reason(self, device: torch.device, /) -> str | None:
