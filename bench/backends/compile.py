@@ -117,7 +117,8 @@ def compiled_form(form: torch.nn.Module, mel: Tensor, *, dynamic: bool = False) 
     """
 
     def forward(mel: Tensor) -> Tensor:
-        return form(mel)
+        made: Tensor = form(mel)
+        return made
 
     # The compiler keeps its results, of which it allows a few, at the function's code: this one's are its own.
     own = types.FunctionType(forward.__code__.replace(), globals(), "forward", None, forward.__closure__)
@@ -125,7 +126,8 @@ def compiled_form(form: torch.nn.Module, mel: Tensor, *, dynamic: bool = False) 
 
     def run(mel: Tensor) -> Tensor:
         # Tensors from inside and outside inference mode are two kinds to the compiler; a copy is always of the first.
-        return compiled(mel.clone())
+        made: Tensor = compiled(mel.clone())
+        return made
 
     with torch.inference_mode(), warnings.catch_warnings():
         # Advice on TF32, which the precision decides, and the compiler's own deprecations.

@@ -187,7 +187,7 @@ def _call(session: Any, device: torch.device) -> Callable[[Tensor], Tensor]:
         # ONNX Runtime works on a stream of its own.
         torch.cuda.current_stream(device).synchronize()
         session.run_with_iobinding(binding)
-        return torch.from_dlpack(binding.get_outputs()[0]._ortvalue.to_dlpack())
+        return torch.utils.dlpack.from_dlpack(binding.get_outputs()[0]._ortvalue.to_dlpack())
 
     return run
 

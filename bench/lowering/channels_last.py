@@ -85,7 +85,8 @@ class _Enter(nn.Module):
         self.conv = conv
 
     def forward(self, mel: Tensor) -> Tensor:
-        return self.conv(mel.unsqueeze(2).contiguous(memory_format=torch.channels_last))
+        made: Tensor = self.conv(mel.unsqueeze(2).contiguous(memory_format=torch.channels_last))
+        return made
 
 
 class _Leave(nn.Module):
@@ -96,7 +97,8 @@ class _Leave(nn.Module):
         self.conv = conv
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x).squeeze(2)
+        made: Tensor = self.conv(x)
+        return made.squeeze(2)
 
 
 def _in_a_row(conv: nn.Conv1d | nn.ConvTranspose1d) -> nn.Module:
