@@ -97,8 +97,9 @@ class ShapeGraphs:
         if found is None:
             return self._add(shape, mel)
         self._graphs.move_to_end(shape)
-        found.mel.copy_(mel)
-        found.replay()
+        with torch.inference_mode():
+            found.mel.copy_(mel)
+            found.replay()
         return found.audio
 
     @property
