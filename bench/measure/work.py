@@ -5,6 +5,7 @@ not, as in ``torch.utils.flop_counter``. Nothing is computed: shapes pass throug
 """
 
 import copy
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,9 @@ def layers(vocoder: Vocoder, batch: int, frames: int) -> list[Layer]:
         batch: Mels in one inference.
         frames: Mel frames of each.
     """
-    shadow = copy.deepcopy(vocoder).to("meta")
+    # Shapes are all that is copied of what the network holds.
+    held = itertools.chain(vocoder.parameters(), vocoder.buffers())
+    shadow = copy.deepcopy(vocoder, {id(tensor): _shape_of(tensor) for tensor in held})
     found: list[Layer] = []
     for name, module in shadow.named_modules():
         if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | AliasFreeActivation):
@@ -52,6 +55,11 @@ def layers(vocoder: Vocoder, batch: int, frames: int) -> list[Layer]:
     with torch.inference_mode():
         shadow(torch.empty(batch, vocoder.spec.bands, frames, device="meta", dtype=next(shadow.parameters()).dtype))
     return found
+
+
+def _shape_of(tensor: Tensor) -> Tensor:
+    empty = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
 
 
 def _counter(name: str, found: list[Layer]) -> Callable[[nn.Module, Any, Tensor], None]:

@@ -7,9 +7,10 @@ from bench.measure import energy as module
 from bench.measure.energy import energy, measure_energy
 
 
-def _readings(watts: float, seconds: float, step_s: float = 0.1, every_s: float = 0.004) -> list[tuple[float, int]]:
-    """What a counter shows that moves every ``step_s`` and is read every ``every_s``, from a time within a step."""
-    times = [0.03 + every_s * index for index in range(int(seconds / every_s))]
+def _readings(watts: float, seconds: float, begin: float = 0.03) -> list[tuple[float, int]]:
+    """What a counter shows that moves every 100 ms and is read every 4, from a time within a step."""
+    step_s, every_s = 0.1, 0.004
+    times = [begin + every_s * index for index in range(int(seconds / every_s))]
     return [(time, int(1000 * watts * step_s * int(time / step_s + 1e-9))) for time in times]
 
 
@@ -25,7 +26,7 @@ def test_an_even_load_has_its_own_power() -> None:
 
 def test_the_ends_of_the_window_do_not_count() -> None:
     """A counter read just before a step, over the whole window, would be a tenth off; steps alone are not."""
-    readings = _readings(400.0, 0.89)
+    readings = _readings(400.0, 0.82, begin=0.09)
     whole = (readings[-1][1] - readings[0][1]) / 1000 / (readings[-1][0] - readings[0][0])
     found = energy(readings, 100.0)
     assert found is not None
