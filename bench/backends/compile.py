@@ -26,8 +26,8 @@ from bench.measure.precision import observe
 from bench.precision import unsupported_reason
 from bench.records.schema import Build
 
-# Frames that a graph of open length takes at least: the compiler takes a size of one for a constant.
-FEWEST_FRAMES = 2
+# What a graph of open length takes: the compiler takes a size of one for a constant.
+FEWEST_FRAMES, MOST_FRAMES = 2, 16384
 _CHOICES = {"graphs": ("on", "off"), "dynamic": ("on", "off")}
 
 
@@ -98,8 +98,8 @@ def _refuse(request: Request, *, graphs: bool, dynamic: bool) -> None:
         reason = f"{precision.name} convolutions exist in engines only; PyTorch would compute in float16."
     elif graphs and device.type != "cuda":
         reason = "CUDA graphs need an NVIDIA GPU: take graphs=off."
-    elif dynamic and request.case.frames < FEWEST_FRAMES:
-        reason = f"an open length starts at {FEWEST_FRAMES} frames."
+    elif dynamic and not FEWEST_FRAMES <= request.case.frames <= MOST_FRAMES:
+        reason = f"an open length is one of {FEWEST_FRAMES} to {MOST_FRAMES} frames."
     if reason is not None:
         raise UnsupportedError(reason)
 
@@ -134,7 +134,7 @@ def compiled_form(form: torch.nn.Module, mel: Tensor, *, dynamic: bool = False) 
         warnings.simplefilter("ignore")
         first = mel.clone()
         if dynamic:
-            torch._dynamo.mark_dynamic(first, 2, min=FEWEST_FRAMES)
+            torch._dynamo.mark_dynamic(first, 2, min=FEWEST_FRAMES, max=MOST_FRAMES)
         compiled(first)
         longer = torch.cat([mel, mel[..., :1]], dim=-1) if dynamic else mel
         try:
@@ -149,7 +149,7 @@ def compiled_form(form: torch.nn.Module, mel: Tensor, *, dynamic: bool = False) 
 
 def _takes(built: tuple[int, ...], shape: tuple[int, ...], *, dynamic: bool) -> bool:
     if dynamic:
-        return shape[:2] == built[:2] and shape[2] >= FEWEST_FRAMES
+        return shape[:2] == built[:2] and FEWEST_FRAMES <= shape[2] <= MOST_FRAMES
     return shape == built
 
 

@@ -1,6 +1,9 @@
 """What stands beside a case's durations: the machine's limit, energy, and the cost of a shape never seen before."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from bench.records.facts import HIGHER, LOWER, Facts
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,14 @@ class Roofline:
     flops: int
     least_bytes: int
     ceilings: Ceilings
-    floor_ms: float
-    layered_floor_ms: float
-    percent_of_limit: float
+    floor_ms: Annotated[float, Facts("Floor", "ms", LOWER, help="What no implementation can undercut on this machine.")]
+    layered_floor_ms: Annotated[
+        float, Facts("Floor by layers", "ms", LOWER, help="Every layer through memory, each at its own limit.")
+    ]
+    percent_of_limit: Annotated[
+        float,
+        Facts("Limit", "%", HIGHER, help="The machine's floor for this network over the median; 100 is the limit."),
+    ]
     bound_by: str
 
 
@@ -57,8 +65,10 @@ class Energy:
         steps: Steps of the counter in that time; it moves about ten times a second.
     """
 
-    joules_per_audio_s: float
-    watts: float
+    joules_per_audio_s: Annotated[
+        float, Facts("Energy", "J/audio s", LOWER, help="Of the whole card for a second of audio, calls back to back.")
+    ]
+    watts: Annotated[float, Facts("Power", "W", LOWER)]
     window_s: float
     steps: int
 
@@ -75,6 +85,8 @@ class NewShape:
     """
 
     frames: int
-    first_ms: float
+    first_ms: Annotated[float, Facts("New length", "ms", LOWER, help="First call at a length never seen before.")]
     seen_ms: float
-    cost_ms: float
+    cost_ms: Annotated[
+        float, Facts("New length's cost", "ms", LOWER, help="That call over the ones after it, by the host's clock.")
+    ]

@@ -91,7 +91,7 @@ def test_a_length_taken_for_a_constant_is_an_error() -> None:
         ("tf32", (), 3, "tf32 exists on NVIDIA GPUs only"),
         ("int8", (), 3, "engines only"),
         ("fp32", (("graphs", "on"),), 3, "CUDA graphs need an NVIDIA GPU"),
-        ("fp32", (("dynamic", "on"),), 1, "starts at 2 frames"),
+        ("fp32", (("dynamic", "on"),), 1, "one of 2 to 16384 frames"),
     ],
 )
 def test_what_it_cannot_run_is_unsupported(
