@@ -98,6 +98,8 @@ def _refuse(request: Request, *, graphs: bool, dynamic: bool) -> None:
         reason = f"{precision.name} convolutions exist in engines only; PyTorch would compute in float16."
     elif graphs and device.type != "cuda":
         reason = "CUDA graphs need an NVIDIA GPU: take graphs=off."
+    elif dynamic and device.type != "cuda":
+        reason = "on a processor PyTorch chooses a convolution's algorithm by its length: take dynamic=off."
     elif dynamic and not FEWEST_FRAMES <= request.case.frames <= MOST_FRAMES:
         reason = f"an open length is one of {FEWEST_FRAMES} to {MOST_FRAMES} frames."
     if reason is not None:
@@ -113,7 +115,8 @@ def compiled_form(form: torch.nn.Module, mel: Tensor, *, dynamic: bool = False) 
         dynamic: Whether the number of frames stays open.
 
     Raises:
-        WrongOutputError: the compiler took the length for a constant although it should stay open.
+        UnsupportedError: the compiler needs the length, or a part of its range, to be known.
+        WrongOutputError: what was compiled would compile again for a call that it was compiled for.
     """
 
     def forward(mel: Tensor) -> Tensor:
@@ -135,7 +138,7 @@ def compiled_form(form: torch.nn.Module, mel: Tensor, *, dynamic: bool = False) 
         first = mel.clone()
         if dynamic:
             torch._dynamo.mark_dynamic(first, 2, min=FEWEST_FRAMES, max=MOST_FRAMES)
-        compiled(first)
+        _compile_at(compiled, first)
         longer = torch.cat([mel, mel[..., :1]], dim=-1) if dynamic else mel
         try:
             with torch.compiler.set_stance("fail_on_recompile"):
@@ -145,6 +148,14 @@ def compiled_form(form: torch.nn.Module, mel: Tensor, *, dynamic: bool = False) 
                 raise
             raise WrongOutputError("torch.compile would compile again for a call that it was compiled for.") from error
     return run
+
+
+def _compile_at(compiled: Callable[[Tensor], Tensor], mel: Tensor) -> None:
+    try:
+        compiled(mel)
+    except torch.fx.experimental.symbolic_shapes.ConstraintViolationError as error:
+        reason = "torch.compile cannot leave the length open: it chooses by it, or takes it for a constant."
+        raise UnsupportedError(reason) from error
 
 
 def _takes(built: tuple[int, ...], shape: tuple[int, ...], *, dynamic: bool) -> bool:
