@@ -1,4 +1,4 @@
-"""Synthetic records for the report's tests and its benchmark: invented durations, never a measurement."""
+"""Synthetic records for the report's tests: invented durations, never a measurement."""
 
 import zlib
 from dataclasses import fields, replace
@@ -214,23 +214,6 @@ def sweep_records(rounds: int = 40, versions: tuple[str, ...] = ("v3", "v4")) ->
         records.append(failed_record(case, Status.UNAVAILABLE, "the package tensorrt is not installed"))
         case = Case(version, "tensorrt", "bf16", 1, frames[-1])
         records.append(failed_record(case, Status.CRASHED, "the worker ended with signal 11"))
-    return records
-
-
-def many_records(number: int, rounds: int = 100) -> list[Record]:
-    """At least ``number`` records over both versions, all backends and precisions, cut to ``number``."""
-    records: list[Record] = []
-    lengths = [*range(9, 2000, 40)]
-    for frames in lengths:
-        for batch in (1, 2, 4, 8):
-            for version in ("v3", "v4"):
-                for backend in FACTORS:
-                    for precision in PRECISION_FACTORS:
-                        if len(records) >= number:
-                            return records
-                        case = Case(version, backend, precision, batch, frames)
-                        judged = batch == 2
-                        records.append(quality_record(case) if judged else speed_record(case, rounds))
     return records
 
 

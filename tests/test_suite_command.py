@@ -162,7 +162,7 @@ def _mistakes(directory: Path, v3: Path) -> dict[str, tuple[dict[str, object], s
         "twins": ({"twins": "some"}, "--twins is all, best or off, not 'some'"),
         "level": ({"backends": "tensorrt-onnx:level=9"}, "option level is a whole number from 0 to 5, not '9'"),
         "shapes": ({"backends": "tensorrt:shapes=long"}, "option shapes is static, dynamic, or profiles"),
-        "activation": ({"backends": "tensorrt-rtx:activation=fast"}, "option activation is one of original, grouped"),
+        "activation": ({"backends": "tensorrt-rtx:activation=fast"}, "option activation is one of ends-64, frames-16"),
         "float32": ({"backends": "tensorrt-onnx:float32=("}, "option float32 is a regular expression"),
         "profile": ({"profile": "enormous"}, "unknown profile 'enormous'"),
     }

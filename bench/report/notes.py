@@ -36,7 +36,7 @@ def warnings_of(run: Run) -> list[str]:
 
 def _throttled(timed: Sequence[Speed]) -> Iterator[str]:
     states = [speed.gpu_state for speed in timed if speed.gpu_state]
-    throttled = [state for state in states if set(state.throttle_reasons) - {"applications_clocks_setting"}]
+    throttled = [state for state in states if state.throttled]
     if throttled:
         reasons = sorted({reason for state in throttled for reason in state.throttle_reasons})
         of = count(len(timed), "timed case")

@@ -13,7 +13,7 @@ from bench.lowering.channels_last import RowActivation
 from bench.measure.sampling import StopRule
 from bench.run.sweep import Profile, parse_backend
 from bench.vocoders.alias_free import AliasFreeActivation
-from tests.backends.pytorch_requests import small_request
+from tests.backends.small_requests import small_request
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(Compile().unavailable_reason(CPU) is not None, reason="needs a C++ compiler")

@@ -8,7 +8,7 @@ import torch
 from bench.backends.cuda_graph import CudaGraph
 from bench.errors import UnsupportedError
 from bench.precision import PRECISIONS, flags
-from tests.backends.pytorch_requests import small_request
+from tests.backends.small_requests import small_request
 
 
 def test_it_needs_a_gpu() -> None:

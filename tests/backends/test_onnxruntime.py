@@ -9,7 +9,7 @@ from bench.backends.onnxruntime import Node, OnnxRuntime, check_nodes, read_prof
 from bench.case import Case
 from bench.engine_cache import EngineStore
 from bench.errors import InputError, UnsupportedError, WrongOutputError
-from tests.backends.pytorch_requests import small_request
+from tests.backends.small_requests import small_request
 
 CPU = torch.device("cpu")
 pytest.importorskip("onnx")

@@ -45,7 +45,7 @@ def test_held_needs_the_whole_interval(
     """The promise is held when the interval's lower end reaches it; a single reading counts by its value."""
     check = checks(tmp_path, [speed_record(EAGER), with_speedup(ratio, low, high)])["speed"]
     assert check.verdict == verdict
-    assert (check.measured.value, check.measured.low, check.measured.high) == (ratio, low, high)
+    assert (given(check.measured).value, given(check.measured).low, given(check.measured).high) == (ratio, low, high)
 
 
 def test_more_than_promised_and_nearly_held_are_said(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_memory_is_the_reduction_of_the_process(tmp_path: Path) -> None:
         record = speed_record(case)
         records.append(changed(record, memory=replace(given(speed_of(record).memory), process_gpu_bytes=size * 2**20)))
     check = checks(tmp_path, records)["memory"]
-    assert check.measured.value == pytest.approx(40.0)
+    assert given(check.measured).value == pytest.approx(40.0)
     assert check.verdict == HELD
     assert "GPU memory of the process" in check.reason
     assert check.figure == "\N{MINUS SIGN}40.0 %"
@@ -97,9 +97,9 @@ def test_throughput_compares_each_side_at_its_best(tmp_path: Path) -> None:
     base = changed(speed_record(EAGER), throughput=Throughput(10.0, 100.0, 0.01, 40, "back-to-back"))
     check = checks(tmp_path, [base, speed_record(replace(EAGER, batch=4)), test, slow])["throughput"]
     best = given(speed_of(speed_record(replace(EAGER, batch=4))).throughput).audio_s_per_s
-    assert check.measured.test == case.id
-    assert check.measured.value == pytest.approx(600 / max(100.0, best))
-    assert check.measured.low is None
+    assert given(check.measured).test == case.id
+    assert given(check.measured).value == pytest.approx(600 / max(100.0, best))
+    assert given(check.measured).low is None
     assert "no interval" in check.reason
 
 
@@ -118,22 +118,23 @@ def test_throughput_of_an_eager_that_ran_its_best_shape_in_turn_only(tmp_path: P
         ours = max(
             given(speed_of(record).throughput).audio_s_per_s for record in records[1:] if speed_of(record).throughput
         )
-        assert check.measured.value == pytest.approx(ours / best)
-        assert check.measured.base == (replace(EAGER, batch=4) if in_turn else EAGER).id
+        assert given(check.measured).value == pytest.approx(ours / best)
+        assert given(check.measured).base == (replace(EAGER, batch=4) if in_turn else EAGER).id
         assert ("in turn with others only" in check.reason) == in_turn
     known = changed(speed_record(replace(EAGER, batch=4)), throughput=Throughput(1.0, 1.0, 1.0, 40, "back-to-back"))
     speedup = replace(given(speed_of(batched).speedup_fp32), baseline_median_ms=0.001)
     check = checks(tmp_path / "known", [eager, fast, known, changed(batched, speedup_fp32=speedup)])["throughput"]
-    assert check.measured.base == EAGER.id
+    assert given(check.measured).base == EAGER.id
 
 
 def test_the_interval_of_throughput_holds_the_ratio_of_the_rounds(tmp_path: Path) -> None:
     """Where both sides counted their rounds, the interval is of the ratio of mean times."""
     records = [speed_record(EAGER), speed_record(FAST)]
-    measured = checks(tmp_path, records)["throughput"].measured
+    measured = given(checks(tmp_path, records)["throughput"].measured)
     expected = speed_of(records[0]).timing.mean_ms / speed_of(records[1]).timing.mean_ms
-    assert measured.low < expected < measured.high
-    assert measured.high / measured.low < 1.05
+    low, high = given(measured.low), given(measured.high)
+    assert low < expected < high
+    assert high / low < 1.05
 
 
 def test_what_did_not_run_is_not_measured_with_its_reason(tmp_path: Path) -> None:
@@ -163,8 +164,8 @@ def test_eager_in_turn_is_enough_for_speed(tmp_path: Path) -> None:
     found = checks(run, [batched, short, with_speedup(3.0, 2.9, 3.1)])
     speed = found["speed"]
     assert speed.measured is not None
-    assert (speed.verdict, speed.measured.value, speed.measured.base) == (HELD, 3.0, EAGER.id)
-    assert speed.measured.test == FAST.id
+    assert (speed.verdict, given(speed.measured).value, given(speed.measured).base) == (HELD, 3.0, EAGER.id)
+    assert given(speed.measured).test == FAST.id
     assert {key: check.reason for key, check in found.items() if key != "speed"} == {
         "throughput": "no throughput of eager fp32",
         "latency": "eager fp32 has no case of its own at any of its shapes",
@@ -172,7 +173,7 @@ def test_eager_in_turn_is_enough_for_speed(tmp_path: Path) -> None:
     }
     half = checks(run, [batched, short, speed_record(FAST)], "eager fp16")["speed"]
     assert half.measured is not None
-    assert half.measured.base == HALF.id
+    assert given(half.measured).base == HALF.id
 
 
 def test_the_summary_does_not_mix_baselines(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from bench.case import Case
 from bench.cli import main
 from bench.records.jsonl import dump_record
 from bench.records.run import load_run
-from bench.records.schema import Build, Status
+from bench.records.schema import SCHEMA_VERSION, Build, Status
 from bench.report.render import Written, write_report
 from bench.report.sections.cases import table
 from bench.report.text import MIB
@@ -168,7 +168,10 @@ def test_a_damaged_or_foreign_file_still_gives_a_report_that_says_so(tmp_path: P
     text, words = {
         "torn": (f"{line}\n{line[:50]}", "Line 2 was cut off"),
         "unknown field": (line[:-1] + ',"moon":1}', "carried the field 'moon'"),
-        "older schema": (line.replace('"schema_version":1', '"schema_version":0'), "older schema 0"),
+        "newer schema": (
+            f"{line}\n" + line.replace(f'"schema_version":{SCHEMA_VERSION}', '"schema_version":99'),
+            "Line 2 is left out: record schema 99",
+        ),
         "no ok row": (dump_record(failed_record(FAST, Status.TIMEOUT, "60 s")), "nothing to recommend"),
     }[kind]
     (tmp_path / "records.jsonl").write_text(text, encoding="utf-8")

@@ -141,6 +141,10 @@ class Memory:
     rss_delta_bytes: Annotated[int | None, Facts("RSS growth", "bytes", LOWER)]
 
 
+# Clocks that somebody set, by ``nvidia-smi -ac``: the GPU runs as it was told to, and is not throttled.
+SET_CLOCKS = "applications_clocks"
+
+
 @dataclass(frozen=True)
 class GpuState:
     """The GPU during the timed rounds, sampled between rounds by NVML.
@@ -159,6 +163,11 @@ class GpuState:
     power_mean_w: float | None
     throttle_reasons: tuple[str, ...]
     readings: int
+
+    @property
+    def throttled(self) -> bool:
+        """Whether something slowed the GPU beyond the clocks that somebody set."""
+        return bool(set(self.throttle_reasons) - {SET_CLOCKS})
 
 
 @dataclass(frozen=True)
