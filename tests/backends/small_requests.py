@@ -4,7 +4,7 @@ import torch
 
 from bench.backend import Request
 from bench.case import Case
-from bench.engine_cache import EngineStore
+from bench.engine_cache import EngineCache
 from bench.precision import PRECISIONS
 from tests.conftest import small_v3
 
@@ -15,7 +15,7 @@ def small_request(
     batch: int = 1,
     frames: int = 3,
     options: tuple[tuple[str, str], ...] = (),
-    store: EngineStore | None = None,
+    store: EngineCache | None = None,
 ) -> Request:
     """A request of a v3 with one stage and one residual block on the CPU."""
     torch.manual_seed(0)

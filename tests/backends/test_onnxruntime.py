@@ -7,7 +7,7 @@ import torch
 
 from bench.backends.onnxruntime import Node, OnnxRuntime, check_nodes, read_profile
 from bench.case import Case
-from bench.engine_cache import EngineStore
+from bench.engine_cache import EngineCache
 from bench.errors import InputError, UnsupportedError, WrongOutputError
 from tests.backends.small_requests import small_request
 
@@ -18,7 +18,7 @@ pytest.importorskip("onnxruntime")
 
 def test_it_computes_the_module_at_the_case_s_shape_and_keeps_its_graph(tmp_path: Path) -> None:
     """Output and precision are the module's; a second case of another shape takes the same exported graph."""
-    store = EngineStore(tmp_path, 1 << 30)
+    store = EngineCache(tmp_path, 1 << 30)
     asked = small_request("onnxruntime", store=store)
     runner = OnnxRuntime().prepare(asked)
     with torch.inference_mode():
@@ -40,7 +40,7 @@ def test_it_computes_the_module_at_the_case_s_shape_and_keeps_its_graph(tmp_path
 
 def test_an_open_session_takes_any_shape() -> None:
     """With shapes=dynamic, another batch and length have the module's output, down to one frame."""
-    asked = small_request("onnxruntime", options=(("activation", "original"), ("shapes", "dynamic")))
+    asked = small_request("onnxruntime", options=(("activation", "frames-16"), ("shapes", "dynamic")))
     runner = OnnxRuntime().prepare(asked)
     for shape in ((2, 100, 9), (1, 100, 1)):
         assert runner.takes(shape)
@@ -48,7 +48,7 @@ def test_an_open_session_takes_any_shape() -> None:
         with torch.inference_mode():
             expected = asked.vocoder(mel)
             assert torch.allclose(runner.run(mel), expected, atol=1e-5 * float(expected.abs().max()))
-    assert runner.build.details["activation"] == "original"
+    assert runner.build.details["activation"] == "frames-16"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_convolutions_in_another_data_type_are_a_wrong_output(monkeypatch: pytes
     """What the profile shows decides, not the label."""
     from bench.backends import onnxruntime as module
 
-    asked = small_request("onnxruntime", options=(("activation", "original"),))
+    asked = small_request("onnxruntime", options=(("shapes", "dynamic"),))
     half = [Node("Conv", HOST, ("float16", "float16"), ("float16",))]
     monkeypatch.setattr(module, "read_profile", lambda _: half)
     runner = OnnxRuntime().prepare(asked)
