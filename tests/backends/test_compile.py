@@ -28,14 +28,14 @@ def fresh_compiler() -> Iterator[None]:
 
 
 class _Activation(nn.Module):
-    """The alias-free activation of the channels-last form, from and to three dimensions."""
+    """The alias-free activation of the channels-last form, from and to three dimensions, at four samples a frame."""
 
     def __init__(self, original: AliasFreeActivation) -> None:
         super().__init__()
         self.row = RowActivation(original)
 
     def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = self.row(x.unsqueeze(2).contiguous(memory_format=torch.channels_last))
+        made: Tensor = self.row(x.repeat(1, 1, 4).unsqueeze(2).contiguous(memory_format=torch.channels_last))
         return made.squeeze(2)
 
 
@@ -47,7 +47,7 @@ def test_an_open_length_is_compiled_once_and_exact_at_every_length() -> None:
     with torch.inference_mode(), torch.compiler.set_stance("fail_on_recompile"):
         for samples in (9, 2, 3, 40):
             x = torch.randn(1, 4, samples)
-            assert torch.allclose(run(x), original(x), atol=1e-5)
+            assert torch.allclose(run(x), original(x.repeat(1, 1, 4)), atol=1e-5)
 
 
 @needs_compiler
