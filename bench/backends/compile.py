@@ -27,7 +27,7 @@ from bench.precision import unsupported_reason
 from bench.records.schema import Build
 
 # What a graph of open length takes: the compiler takes a size of one for a constant.
-FEWEST_FRAMES, MOST_FRAMES = 2, 16384
+LENGTHS = (2, 16384)
 _CHOICES = {"graphs": ("on", "off"), "dynamic": ("on", "off")}
 
 
@@ -70,7 +70,9 @@ class Compile(Backend):
         mel = request.mel.to(precision.dtype)
         started = time.perf_counter()
         hits = _cache_hits()
-        compiled = compiled_form(channels_last(request.vocoder, precision.dtype, device), mel, dynamic=dynamic)
+        compiled = compiled_form(
+            channels_last(request.vocoder, precision.dtype, device), mel, LENGTHS if dynamic else None
+        )
         compile_s = time.perf_counter() - started
         from_cache = _cache_hits() > hits
         replayed = ShapeGraphs(compiled, CudaCapture(device)) if graphs else None
@@ -100,19 +102,21 @@ def _refuse(request: Request, *, graphs: bool, dynamic: bool) -> None:
         reason = "CUDA graphs need an NVIDIA GPU: take graphs=off."
     elif dynamic and device.type != "cuda":
         reason = "on a processor PyTorch chooses a convolution's algorithm by its length: take dynamic=off."
-    elif dynamic and not FEWEST_FRAMES <= request.case.frames <= MOST_FRAMES:
-        reason = f"an open length is one of {FEWEST_FRAMES} to {MOST_FRAMES} frames."
+    elif dynamic and not LENGTHS[0] <= request.case.frames <= LENGTHS[1]:
+        reason = f"an open length is one of {LENGTHS[0]} to {LENGTHS[1]} frames."
     if reason is not None:
         raise UnsupportedError(reason)
 
 
-def compiled_form(form: torch.nn.Module, mel: Tensor, *, dynamic: bool = False) -> Callable[[Tensor], Tensor]:
-    """A module compiled for ``mel``'s shape, or for its batch and any length, and called once.
+def compiled_form(
+    form: torch.nn.Module, mel: Tensor, lengths: tuple[int, int] | None = None
+) -> Callable[[Tensor], Tensor]:
+    """A module compiled for ``mel``'s shape, or for its batch and a range of lengths, and called once.
 
     Args:
         form: In eval mode, on ``mel``'s device and in its data type.
         mel: An input.
-        dynamic: Whether the number of frames stays open.
+        lengths: The fewest and the most frames; None for ``mel``'s alone.
 
     Raises:
         UnsupportedError: the compiler needs the length, or a part of its range, to be known.
@@ -125,7 +129,7 @@ def compiled_form(form: torch.nn.Module, mel: Tensor, *, dynamic: bool = False) 
 
     # The compiler keeps its results, of which it allows a few, at the function's code: this one's are its own.
     own = types.FunctionType(forward.__code__.replace(), globals(), "forward", None, forward.__closure__)
-    compiled = torch.compile(own, fullgraph=True, dynamic=None if dynamic else False)
+    compiled = torch.compile(own, fullgraph=True, dynamic=None if lengths else False)
 
     def run(mel: Tensor) -> Tensor:
         # Tensors from inside and outside inference mode are two kinds to the compiler; a copy is always of the first.
@@ -136,10 +140,10 @@ def compiled_form(form: torch.nn.Module, mel: Tensor, *, dynamic: bool = False) 
         # Advice on TF32, which the precision decides, and the compiler's own deprecations.
         warnings.simplefilter("ignore")
         first = mel.clone()
-        if dynamic:
-            torch._dynamo.mark_dynamic(first, 2, min=FEWEST_FRAMES, max=MOST_FRAMES)
+        if lengths is not None:
+            torch._dynamo.mark_dynamic(first, 2, min=lengths[0], max=lengths[1])
         _compile_at(compiled, first)
-        longer = torch.cat([mel, mel[..., :1]], dim=-1) if dynamic else mel
+        longer = torch.cat([mel, mel[..., :1]], dim=-1) if lengths else mel
         try:
             with torch.compiler.set_stance("fail_on_recompile"):
                 run(longer)
@@ -160,7 +164,7 @@ def _compile_at(compiled: Callable[[Tensor], Tensor], mel: Tensor) -> None:
 
 def _takes(built: tuple[int, ...], shape: tuple[int, ...], *, dynamic: bool) -> bool:
     if dynamic:
-        return shape[:2] == built[:2] and FEWEST_FRAMES <= shape[2] <= MOST_FRAMES
+        return shape[:2] == built[:2] and LENGTHS[0] <= shape[2] <= LENGTHS[1]
     return shape == built
 
 

@@ -78,7 +78,7 @@ def energy(readings: Sequence[Reading], audio_s_per_s: float) -> Energy | None:
         None where the counter made too few steps.
 
     >>> steps = [(t / 100, 70_000 * (t // 10)) for t in range(101)]
-    >>> round(energy(steps, audio_s_per_s=350.0).joules_per_audio_s, 6)
+    >>> round(energy(steps, audio_s_per_s=350.0).joules_per_audio_second, 6)
     2.0
     """
     moved = [later for earlier, later in itertools.pairwise(readings) if later[1] != earlier[1]]
@@ -87,7 +87,7 @@ def energy(readings: Sequence[Reading], audio_s_per_s: float) -> Energy | None:
     (first_s, first_mj), (last_s, last_mj) = moved[0], moved[-1]
     watts = (last_mj - first_mj) / 1000 / (last_s - first_s)
     return Energy(
-        joules_per_audio_s=watts / audio_s_per_s,
+        joules_per_audio_second=watts / audio_s_per_s,
         watts=watts,
         window_s=last_s - first_s,
         steps=len(moved) - 1,

@@ -55,7 +55,7 @@ OBJECTIVES = {
             ),
             per_call=True,
         ),
-        Objective("energy", ("energy.joules_per_audio_s",), per_call=False),
+        Objective("energy", ("energy.joules_per_audio_second",), per_call=False),
     )
 }
 

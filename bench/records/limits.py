@@ -59,13 +59,13 @@ class Energy:
     """Energy of calls made back to back, by the GPU's own counter.
 
     Attributes:
-        joules_per_audio_s: Joules for a second of audio, over the batch.
+        joules_per_audio_second: Joules for a second of audio, over the batch.
         watts: Mean power of the whole card meanwhile.
         window_s: Seconds between the first and the last step of the counter.
         steps: Steps of the counter in that time; it moves about ten times a second.
     """
 
-    joules_per_audio_s: Annotated[
+    joules_per_audio_second: Annotated[
         float, Facts("Energy", "J/audio s", LOWER, help="Of the whole card for a second of audio, calls back to back.")
     ]
     watts: Annotated[float, Facts("Power", "W", LOWER)]

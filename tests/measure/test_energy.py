@@ -19,7 +19,7 @@ def test_an_even_load_has_its_own_power() -> None:
     found = energy(_readings(500.0, 1.2), audio_s_per_s=250.0)
     assert found is not None
     assert found.watts == pytest.approx(500.0, rel=0.01)
-    assert found.joules_per_audio_s == pytest.approx(2.0, rel=0.01)
+    assert found.joules_per_audio_second == pytest.approx(2.0, rel=0.01)
     assert found.steps >= 10
     assert found.window_s == pytest.approx(0.1 * found.steps, rel=0.01)
 

@@ -131,7 +131,7 @@ COLUMNS: tuple[Column, ...] = (
         "What sets the limit, or launches where the GPU waited for its host.",
     ),
     _figure("new_shape.cost_ms"),
-    _figure("energy.joules_per_audio_s"),
+    _figure("energy.joules_per_audio_second"),
     Column(
         "Computed in",
         lambda row: row.record.precision.compute if row.record.precision else "",
