@@ -1,4 +1,4 @@
-"""The sound of one case: ``judge_case(case, settings) -> Record``.
+"""The sound of one case: ``judge_case(case, session) -> Record``.
 
 The reference is eager float32 with TF32 off, one item at a time, on the same device, with the same weights and
 mels. The runner first serves timed calls, as in the speed suite; what is judged are its answers to other inputs
@@ -8,7 +8,6 @@ float64 output of the same network, which gives the error as a multiple of eager
 
 import copy
 import dataclasses
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.audio.speech import speech_inputs
 from bench.backend import Runner
 from bench.case import Case
 from bench.measure.clock import clock_for
@@ -35,8 +33,7 @@ from bench.quality import (
     wrong_shape,
 )
 from bench.records.schema import InputSound, Record, Sound
-from bench.run.session import Prepared, active, load, outcome, prepare
-from bench.run.settings import Settings
+from bench.run.session import Prepared, Session, outcome
 from bench.spec import VocoderSpec
 from bench.vocoders import Vocoder
 
@@ -54,12 +51,12 @@ INAUDIBLE = 2.0**-11
 _RANK = {"pass": 0, "warn": 1, "fail": 2}
 
 
-def judge_case(case: Case, settings: Settings) -> Record:
+def judge_case(case: Case, session: Session) -> Record:
     """Judges one case.
 
     Args:
         case: What to run.
-        settings: Of the run; plain values, so that this can be called in a worker process.
+        session: Of the run.
 
     Returns:
         The case's record, whose result is a :class:`~bench.records.schema.Sound`.
@@ -67,26 +64,24 @@ def judge_case(case: Case, settings: Settings) -> Record:
     Raises:
         InputError: the weights or the audio cannot be used.
     """
-    return outcome(case, settings, "quality", lambda: _judge(case, settings))
+    return outcome(case, session, "quality", lambda: _judge(case, session))
 
 
-def _judge(case: Case, settings: Settings) -> dict[str, Any]:
-    prepared = prepare(case, settings)
-    try:
-        return _judge_runner(case, settings, prepared)
-    finally:
-        prepared.runner.close()
+def _judge(case: Case, session: Session) -> dict[str, Any]:
+    with session.open(case) as prepared:
+        return _judge_runner(case, session, prepared)
 
 
-def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[str, Any]:
-    device = torch.device(settings.device)
-    vocoder, _ = load(case.version, settings.weights, settings.seed)
+def _judge_runner(case: Case, session: Session, prepared: Prepared) -> dict[str, Any]:
+    device = session.device
+    vocoder = session.vocoder(case.version)
     spec = vocoder.spec
     tier = _tier(case, device)
     clock = clock_for(device)
-    inputs = speech_inputs(settings.audio, spec, case.batch, case.frames)
-    references = _references(case.baseline("fp32"), settings)
-    with active(case, device):
+    inputs = session.voice(case.version).inputs(case.batch, case.frames)
+    eager = case.baseline("fp32")
+    references = session.references.get(eager, lambda: _references(eager, session))
+    with session.active(case):
         for _ in range(TIMED_CALLS):
             clock.time_ms(prepared.call)
         stale = _to_numpy(prepared.call())
@@ -99,7 +94,7 @@ def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[st
         if mel.shape != prepared.mel.shape and not prepared.runner.takes(tuple(mel.shape)):
             continue
         singles = references[name]
-        with active(case, device):
+        with session.active(case):
             output = _run(prepared.runner, mel, device)
         if name != "speech" and output.shape == stale.shape:
             verdicts["stale_output"] = stale_output(stale, output) or Verdict("pass")
@@ -115,7 +110,7 @@ def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[st
         if len(mel) > 1 and name == "speech":
             verdicts["batch"] = batch_mismatch(output, singles, spec.sample_rate, tier) or Verdict("pass")
         if name == "speech" and _worth_hearing(case, spec):
-            files = _write(singles[0], output[0], spec, case, settings)
+            files = _write(singles[0], output[0], spec, case, session.settings.directory)
         if name == "speech" and _float64_affordable(case, spec, device):
             extra = _against_float64(vocoder, mel, singles, output, device)
     decided = max(verdicts.items(), key=lambda item: _RANK[item[1].tier])
@@ -138,17 +133,13 @@ def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[st
     }
 
 
-@lru_cache(maxsize=1)
-def _references(eager: Case, settings: Settings) -> dict[str, list[NDArray[np.float32]]]:
-    """Eager float32's answers, item by item, to every input of a shape; kept for the backends that follow."""
-    device = torch.device(settings.device)
-    spec = load(eager.version, settings.weights, settings.seed)[0].spec
+def _references(eager: Case, session: Session) -> dict[str, list[NDArray[np.float32]]]:
+    """Eager float32's answers, item by item, to every input of a shape."""
     single = dataclasses.replace(eager, batch=1)
-    reference = prepare(single, settings)
-    inputs = speech_inputs(settings.audio, spec, eager.batch, eager.frames)
-    with active(single, device):
+    inputs = session.voice(eager.version).inputs(eager.batch, eager.frames)
+    with session.open(single) as reference, session.active(single):
         return {
-            name: [_to_numpy(reference.runner.run(item[None].to(device)))[0] for item in mel]
+            name: [_to_numpy(reference.runner.run(item[None].to(session.device)))[0] for item in mel]
             for name, mel in inputs.items()
         }
 
@@ -183,13 +174,11 @@ def _worth_hearing(case: Case, spec: VocoderSpec) -> bool:
 
 
 def _write(
-    reference: NDArray[np.float32], test: NDArray[np.float32], spec: VocoderSpec, case: Case, settings: Settings
+    reference: NDArray[np.float32], test: NDArray[np.float32], spec: VocoderSpec, case: Case, run: Path
 ) -> dict[str, str]:
     """Listening files beside the records; paths are relative to the run's directory."""
     directory = Path("listen")
-    names = write_listening_files(
-        reference, np.nan_to_num(test), spec.sample_rate, settings.directory / directory, case.id
-    )
+    names = write_listening_files(reference, np.nan_to_num(test), spec.sample_rate, run / directory, case.id)
     return {role: str(directory / name) for role, name in names.items()}
 
 
