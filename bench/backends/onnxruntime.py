@@ -95,6 +95,7 @@ class OnnxRuntime(Backend):
             dtype=request.precision.dtype,
             build=Build(0.0, build.engine_bytes, details, build.build_s, load_s, build.from_cache),
             takes=lambda shape: dynamic or shape == tuple(mel.shape),
+            synchronous=True,
             effective=lambda mel: _effective(nodes, call, request.precision, mel),
         )
 

@@ -26,14 +26,14 @@ def unseen(frames: int, seen: Container[int], takes: Callable[[int], bool]) -> i
     return None
 
 
-def measure_new_shape(run: Callable[[Tensor], Tensor], mel: Tensor, clock: Clock) -> NewShape:
-    """Times the first call at ``mel``'s length, and the ones after it.
+def measure_new_shape(call: Callable[[], Tensor], frames: int, clock: Clock) -> NewShape:
+    """Times the first call at a length, and the ones after it.
 
     Args:
-        run: One inference.
-        mel: ``(batch, bands, frames)`` on the device, of a length that was never run.
+        call: One inference at a length that was never run.
+        frames: That length.
         clock: The device's.
     """
-    first_ms = clock.time_ms(lambda: run(mel)).host_ms
-    seen_ms = statistics.median(clock.time_ms(lambda: run(mel)).host_ms for _ in range(CALLS))
-    return NewShape(frames=mel.shape[-1], first_ms=first_ms, seen_ms=seen_ms, cost_ms=first_ms - seen_ms)
+    first_ms = clock.time_ms(call).host_ms
+    seen_ms = statistics.median(clock.time_ms(call).host_ms for _ in range(CALLS))
+    return NewShape(frames=frames, first_ms=first_ms, seen_ms=seen_ms, cost_ms=first_ms - seen_ms)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.case import VERSIONS, Case, configuration
+from bench.case import VERSIONS, Case
 from bench.errors import InputError
 from bench.records.facts import Better, facts_of, value_at
 from bench.records.rows import Group, Row
@@ -124,11 +124,7 @@ def recommend(
         raise InputError(f"unknown version {version!r}; choose from {', '.join(VERSIONS)}")
     run = load_run(records)
     group = _group(run.groups, version, device)
-    ruled_out = {
-        configuration(row.case): f"{row.record.status.value.replace('_', ' ')}: {row.record.reason}"
-        for row in run.rows
-        if row.case.version == version and row.record.status is not Status.OK
-    }
+    ruled_out = _without_figures(run.rows, version)
     fit: list[Row] = []
     for row in _at(group.rows, OBJECTIVES[objective], version, frames):
         reason = _reason_against(group, row, max_build_s)
@@ -155,6 +151,15 @@ def recommend(
             (name, reason) for name, reason in ruled_out.items() if name not in {row.configuration for row in ranked}
         ),
     )
+
+
+def _without_figures(rows: Iterable[Row], version: str) -> dict[str, str]:
+    """Why configurations of a version have no figures, by their names."""
+    return {
+        row.configuration: f"{row.record.status.value.replace('_', ' ')}: {row.record.reason}"
+        for row in rows
+        if row.case.version == version and row.record.status is not Status.OK
+    }
 
 
 def _group(groups: Iterable[Group], version: str, device: str | None) -> Group:

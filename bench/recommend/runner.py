@@ -62,7 +62,8 @@ class Vocode:
         with self._session.active(self.case):
             audio = prepared.runner.run(mel.to(self._session.device, prepared.runner.dtype))
             # The runner may use its output's memory again.
-            return audio.float().clone().to(mel.device)
+            own: Tensor = audio.float().clone()
+            return own.to(mel.device)
 
     def close(self) -> None:
         """Gives the runner's memory back."""

@@ -24,7 +24,12 @@ FAST = replace(SLOW, flops_per_s=1e15, copy_bytes_per_s=1e15)
 def test_a_limit_that_a_case_exceeds_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ceiling of 1 MFLOP/s cannot be the machine's; the record holds the new one."""
     asked: list[bool] = []
-    monkeypatch.setattr(beside, "ceilings", lambda *_, again: asked.append(again) or FAST)
+
+    def measured(*_: object, again: bool) -> Ceilings:
+        asked.append(again)
+        return FAST
+
+    monkeypatch.setattr(beside, "ceilings", measured)
     timing = speed_of(speed_record(CASE)).timing
     found = beside.limit_of(CASE, small_v3(), CPU, SLOW, timing)
     assert asked == [True]
@@ -44,6 +49,25 @@ def test_ceilings_that_cannot_be_measured_are_a_reason(monkeypatch: pytest.Monke
     assert beside.ceilings_or_reason(CASE, CPU) == "RuntimeError: no kernel image"
 
 
+class _Session:
+    """What a new length asks of a session."""
+
+    def __init__(self, lengths: set[int]) -> None:
+        self.lengths, self.device = lengths, CPU
+
+    def vocoder(self, _: str) -> object:
+        return small_v3()
+
+    def lengths_run(self, _: str) -> set[int]:
+        return self.lengths
+
+    def voice(self, _: str) -> "_Session":
+        return self
+
+    def mel(self, batch: int, frames: int) -> Tensor:
+        return torch.zeros(batch, 100, frames)
+
+
 def _runner(takes: bool) -> tuple[Runner, list[tuple[int, ...]]]:
     shapes: list[tuple[int, ...]] = []
 
@@ -54,13 +78,15 @@ def _runner(takes: bool) -> tuple[Runner, list[tuple[int, ...]]]:
     return Runner(run, torch.float16, Build(0.0), lambda _: None, takes=lambda _: takes), shapes  # type: ignore[arg-type,return-value]
 
 
-def test_a_new_length_is_run_in_the_runner_s_data_type() -> None:
-    """The nearest length that was not seen; a runner of one shape has no such cost."""
+def test_a_new_length_is_one_that_nothing_ran() -> None:
+    """The nearest length that was not seen, which then counts as seen; a runner of one shape has no such cost."""
     runner, shapes = _runner(takes=True)
-    found = beside.new_length_of(CASE, runner, lambda frames: torch.zeros(1, 100, frames), {3, 4}, WallClock())
+    session = _Session({3, 4})
+    found = beside.new_length_of(CASE, runner, session, WallClock())  # type: ignore[arg-type]
     assert found is not None
     assert found.frames == 2
     assert set(shapes) == {(1, 100, 2)}
+    assert session.lengths == {2, 3, 4}
     runner, shapes = _runner(takes=False)
-    assert beside.new_length_of(CASE, runner, lambda frames: torch.zeros(1, 100, frames), {3}, WallClock()) is None
+    assert beside.new_length_of(CASE, runner, session, WallClock()) is None  # type: ignore[arg-type]
     assert shapes == []
