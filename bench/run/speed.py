@@ -76,8 +76,7 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     settings, device = session.settings, session.device
     spec = session.vocoder(case.version).spec
     clock = clock_for(device)
-    notes: dict[str, str] = {}
-    limits = _limits(case, session, notes)
+    limits, notes = _limits(case, session)
     monitor = GpuMonitor(device)
     meter = MemoryMeter(device)
     prepared = stack.enter_context(session.open(case))
@@ -142,13 +141,10 @@ def _build(prepared: Prepared, notes: dict[str, str], baseline: Speedup, timing:
     return replace(build, details={**build.details, **notes}, break_even_inferences=pays)
 
 
-def _limits(case: Case, session: Session, notes: dict[str, str]) -> Ceilings | None:
-    """The machine's ceilings, before anything of the case is loaded; what they cannot be measured for is noted."""
+def _limits(case: Case, session: Session) -> tuple[Ceilings | None, dict[str, str]]:
+    """The machine's ceilings, before anything of the case is loaded, and a note why where there are none."""
     found = ceilings_or_reason(case, session.device)
-    if isinstance(found, str):
-        notes["ceilings"] = found
-        return None
-    return found
+    return (None, {"ceilings": found}) if isinstance(found, str) else (found, {})
 
 
 def _baselines(case: Case) -> list[Case]:
