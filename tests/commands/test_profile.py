@@ -5,6 +5,13 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
+from bench.measure import environment
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests share the machine's cores."""
+    monkeypatch.setattr(environment, "physical_cores", lambda: 1)
 
 
 def test_a_case_on_the_processor(

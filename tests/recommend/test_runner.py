@@ -8,11 +8,18 @@ import torch
 
 from bench.case import Case
 from bench.errors import InputError, UnsupportedError
+from bench.measure import environment
 from bench.recommend import load
 from bench.vocoders import load_vocoder
 from tests.synthetic_records import quality_record, speed_record, write_run
 
 CASE = Case("v3", "eager", "fp32", 1, 3)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests share the machine's cores."""
+    monkeypatch.setattr(environment, "physical_cores", lambda: 1)
 
 
 @pytest.fixture
