@@ -144,6 +144,7 @@ def _references(eager: Case, session: Session) -> dict[str, list[NDArray[np.floa
     """Eager float32's answers, item by item, to every input of a shape."""
     single = dataclasses.replace(eager, batch=1)
     inputs = session.voice(eager.version).inputs(eager.batch, eager.frames)
+    session.lengths_run(eager.version).update(mel.shape[-1] for mel in inputs.values())
     with session.open(single) as reference, session.active(single):
         return {
             name: [_to_numpy(reference.runner.run(item[None].to(session.device)))[0] for item in mel]

@@ -2,7 +2,7 @@
 
 A profile has any number of ``[[grid]]`` tables with the axes ``versions``, ``precisions``, ``batches`` and
 ``frames`` (numbers, or ``"t_ref"`` and ``"t_chunk"`` for each version's own), and optionally ``backends``; a
-grid without ``backends`` runs every registered one. ``[stop]`` sets fields of
+grid without ``backends`` runs every registered one that does not wait to be named. ``[stop]`` sets fields of
 :class:`bench.measure.sampling.StopRule`.
 """
 
@@ -65,7 +65,7 @@ class Profile:
             axes = {axis: list(grid.get(axis, ())) for axis in AXES} | {
                 axis: list(values) for axis, values in (narrowed or {}).items()
             }
-            names = axes["backends"] or list(backends())
+            names = axes["backends"] or [name for name, backend in backends().items() if not backend.on_request]
             count = math.prod(len(axes[axis]) for axis in _REQUIRED) * len(names)
             if count > MOST_CASES:
                 raise InputError(f"profile {self.name} has a grid of {count} cases; at most {MOST_CASES} are run")
