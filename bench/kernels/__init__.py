@@ -1,0 +1,1 @@
+"""Our own GPU kernels for both vocoders: a plan, the CUDA sources, what launches them, and their plain PyTorch meaning."""
