@@ -38,7 +38,7 @@ def channel_order(columns: int) -> Tensor:
 
 
 def pack_wide(weight: Tensor, element: torch.dtype) -> Tensor:
-    """For ``wide_convolution``: tiles of 64 inputs in 128-byte rows, the 16-byte groups of row ``r`` XOR-ed by ``r % 8``.
+    """For ``wide_convolution``: 64 inputs in 128-byte rows, the 16-byte group ``g`` of row ``r`` at ``g ^ r % 8``.
 
     Args:
         weight: ``(taps, columns, inputs)``.
@@ -146,7 +146,7 @@ def unshifted(weight: Tensor, first_column: int) -> Tensor:
 
 
 def split(weight: Tensor, element: torch.dtype, multiple: int) -> Tensor:
-    """Weights for an input of high, low and high parts: high, high and low parts, each padded to ``multiple`` inputs."""
+    """Weights for an input of high, low and high parts: high, high and low, each padded to ``multiple`` inputs."""
     padded = F.pad(weight, (0, -weight.shape[-1] % multiple))
     high = padded.to(element).float()
     return torch.cat([high, high, padded - high], dim=-1)

@@ -249,7 +249,9 @@ def _bias(module: nn.Module, channels: int) -> Tensor:
 
 def _check_channels(channels: int, where: str) -> None:
     if channels % VECTOR:
-        raise UnsupportedError(f"{where}: the kernels move {VECTOR} channels at a time, which {channels} is no multiple of.")
+        raise UnsupportedError(
+            f"{where}: the kernels move {VECTOR} channels at a time, which {channels} is no multiple of."
+        )
 
 
 def _check_halo(halo: int, where: str) -> None:

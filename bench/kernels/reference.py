@@ -127,9 +127,7 @@ def last_layer(x: Tensor, weight: Tensor, bias: float, tanh: bool) -> Tensor:
 
 def rounded(layer: Convolution, keep: Rounding) -> Convolution:
     """The layer with its weights rounded."""
-    return Convolution(
-        keep(layer.weight), layer.bias, layer.dilation, layer.offset, layer.shifted_from, layer.rate
-    )
+    return Convolution(keep(layer.weight), layer.bias, layer.dilation, layer.offset, layer.shifted_from, layer.rate)
 
 
 def run(plan: Plan, mel: Tensor, keep: Rounding = exact) -> Tensor:

@@ -15,7 +15,6 @@ import torch
 from bench.kernels import filters
 
 FOLDER = Path(__file__).parent / "cuda"
-WGMMA_WIDTHS = (16, 24, 32, 48, 64, 80, 96, 112, 128, 192)
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
 
 
@@ -46,9 +45,14 @@ class Kernel:
         return dict(self.constants)
 
 
-def kernel(name: str, element: torch.dtype, *, hopper: bool = False, **constants: int) -> Kernel:
-    """A kernel with constants by keyword."""
-    return Kernel(name, tuple(sorted(constants.items())), str(element).removeprefix("torch."), hopper)
+def kernel(name: str, element: torch.dtype, /, **constants: int) -> Kernel:
+    """A kernel of every GPU, with constants by keyword."""
+    return Kernel(name, tuple(sorted(constants.items())), str(element).removeprefix("torch."))
+
+
+def hopper_kernel(name: str, element: torch.dtype, /, **constants: int) -> Kernel:
+    """A kernel of Hopper, with constants by keyword."""
+    return Kernel(name, tuple(sorted(constants.items())), str(element).removeprefix("torch."), hopper=True)
 
 
 def source(wanted: Kernel) -> str:
@@ -56,7 +60,7 @@ def source(wanted: Kernel) -> str:
     head = ["#define BFLOAT16\n"] if wanted.element == "bfloat16" else []
     head += [f"constexpr int {name} = {value};\n" for name, value in wanted.constants]
     made = {
-        "wgmma_widths.cuh": _wgmma(),
+        "wgmma_widths.cuh": _wgmma(wanted.values.get("COLUMNS") or wanted.values.get("CHANNELS") or 8),
         "filter.cuh": _filter(getattr(torch, wanted.element)),
     }
     seen: set[str] = set()
@@ -84,18 +88,16 @@ def _filter(element: torch.dtype) -> str:
 
 
 @cache
-def _wgmma() -> str:
-    """``Wgmma<N>`` for every width: inline assembly has to name each register of the sums."""
-    parts = ["template <int N> struct Wgmma;\n"]
-    for width in WGMMA_WIDTHS:
-        count = width // 2
-        registers = ", ".join(f"%{i}" for i in range(count))
-        operands = ", ".join(f'"+f"(sums[{i}])' for i in range(count))
-        parts.append(
-            f"template <> struct Wgmma<{width}> {{\n"
-            f"  static DEVICE void add(float (&sums)[{count}], u64 a, u64 b) {{\n"
-            f'    asm volatile("{{.reg .pred p; setp.eq.u32 p, 0, 0; wgmma.mma_async.sync.aligned.m64n{width}k16."\n'
-            f'                 WGMMA_TYPES " {{{registers}}}, %{count}, %{count + 1}, p, 1, 1, 0, 0;}}"\n'
-            f'                 : {operands} : "l"(a), "l"(b));\n  }}\n}};\n'
-        )
-    return "".join(parts)
+def _wgmma(width: int) -> str:
+    """``Wgmma<width>``: inline assembly has to name each register of the sums."""
+    count = width // 2
+    registers = ", ".join(f"%{i}" for i in range(count))
+    operands = ", ".join(f'"+f"(sums[{i}])' for i in range(count))
+    return (
+        "template <int N> struct Wgmma;\n"
+        f"template <> struct Wgmma<{width}> {{\n"
+        f"  static DEVICE void add(float (&sums)[{count}], u64 a, u64 b) {{\n"
+        f'    asm volatile("{{.reg .pred p; setp.eq.u32 p, 0, 0; wgmma.mma_async.sync.aligned.m64n{width}k16."\n'
+        f'                 WGMMA_TYPES " {{{registers}}}, %{count}, %{count + 1}, p, 1, 1, 0, 0;}}"\n'
+        f'                 : {operands} : "l"(a), "l"(b));\n  }}\n}};\n'
+    )

@@ -17,7 +17,7 @@ template <int PENDING> DEVICE void wgmma_wait() {
 #define WGMMA_TYPES "f32.f16.f16"
 #endif
 
-// Written by bench/kernels/sources.py, one specialisation a width.
+// Written by bench/kernels/sources.py for the kernel's width.
 #include "wgmma_widths.cuh"
 
 // Descriptors. Rows of 128 bytes, swizzled in atoms of 8 rows:
