@@ -34,25 +34,25 @@ DEVICE void multiply_taps(float (&sums)[TILES][C / 2], u32 rows, u32 weights, in
     }
   } else {
     static_assert(C == 24, "narrow products take 24 channels or a multiple of 16");
-    const u64 left = plain_rows(ROWS), both = plain_rows(dilation), right = plain_rows(24);
+    const u64 left = plain_rows(ROWS), both = plain_rows(dilation), right = plain_rows(C);
 #pragma unroll 1
     for (int tap = 0; tap + 1 < taps; tap += 2, rows += 2 * dilation, weights += 144) {
       wgmma_fence();
 #pragma unroll
-      for (int m = 0; m < TILES; m++) Wgmma<24>::add(sums[m], left | (rows + m * 64), right | weights);
+      for (int m = 0; m < TILES; m++) Wgmma<C>::add(sums[m], left | (rows + m * 64), right | weights);
 #pragma unroll
       for (int m = 0; m < TILES; m++)
-        Wgmma<24>::add(sums[m], left | (rows + dilation + m * 64), right | (weights + 48));
+        Wgmma<C>::add(sums[m], left | (rows + dilation + m * 64), right | (weights + 48));
 #pragma unroll
       for (int m = 0; m < TILES; m++)
-        Wgmma<24>::add(sums[m], both | (rows + 2 * ROWS + m * 64), right | (weights + 96));
+        Wgmma<C>::add(sums[m], both | (rows + 2 * ROWS + m * 64), right | (weights + 96));
       wgmma_commit();
     }
     wgmma_fence();
 #pragma unroll
-    for (int m = 0; m < TILES; m++) Wgmma<24>::add(sums[m], left | (rows + m * 64), right | weights);
+    for (int m = 0; m < TILES; m++) Wgmma<C>::add(sums[m], left | (rows + m * 64), right | weights);
 #pragma unroll
-    for (int m = 0; m < TILES; m++) Wgmma<24>::add(sums[m], left | (rows + ROWS + m * 64), right | (weights + 48));
+    for (int m = 0; m < TILES; m++) Wgmma<C>::add(sums[m], left | (rows + ROWS + m * 64), right | (weights + 48));
     wgmma_commit();
   }
 }

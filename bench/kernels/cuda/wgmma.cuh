@@ -20,7 +20,6 @@ template <int PENDING> DEVICE void wgmma_wait() {
 // Written by bench/kernels/sources.py for the kernel's width.
 #include "wgmma_widths.cuh"
 
-// Descriptors. Rows of 128 bytes, swizzled in atoms of 8 rows:
-constexpr u64 SWIZZLED_ROWS = (1ull << 62) | (64ull << 32) | (1ull << 16);
-// Without a swizzle: 8 rows of 16 bytes lie together, the next 8 channels `channel_stride` times 16 bytes further on.
+// Descriptor of rows of 16 bytes without a swizzle: 8 rows lie together, the next 8 channels `channel_stride` times 16
+// bytes further on.
 DEVICE u64 plain_rows(u32 channel_stride) { return (8ull << 32) | ((u64)channel_stride << 16); }

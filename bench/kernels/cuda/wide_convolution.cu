@@ -11,6 +11,8 @@
 #include "launch.cuh"
 #include "wgmma.cuh"
 
+// Descriptor of rows of 128 bytes, swizzled in atoms of 8 rows.
+constexpr u64 SWIZZLED_ROWS = (1ull << 62) | (64ull << 32) | (1ull << 16);
 constexpr int BLOCK_SAMPLES = 128, CHUNK = 64, WEIGHT_BYTES = COLUMNS * CHUNK * 2;
 
 extern "C" __global__ void __launch_bounds__(320, BLOCKS_PER_SM)
