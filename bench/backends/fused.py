@@ -126,8 +126,8 @@ def _effective(request: Request, runtime: Runtime, mel: Tensor) -> EffectivePrec
     """What the kernels that a call launches are compiled for and what they read."""
     audio = runtime.run(mel)
     batch, _, frames = mel.shape
-    kernels = runtime.network.schedule(batch, frames).counts
-    elements = sorted({kernel.element for kernel in kernels})
+    counts = runtime.counts(batch, frames)
+    elements = sorted({kernel.element for kernel in runtime.network.modules if kernel.label in counts})
     weights = sorted({str(weight.dtype).removeprefix("torch.") for weight in runtime.network.products()})
     return report_engine(
         request.precision,
@@ -135,5 +135,5 @@ def _effective(request: Request, runtime: Runtime, mel: Tensor) -> EffectivePrec
         weights=", ".join(weights),
         compute=", ".join(elements),
         output=audio.dtype,
-        evidence=f"{sum(kernels.values())} launches of {len(kernels)} kernels for these elements, sums in float32",
+        evidence=f"{sum(counts.values())} launches of {len(counts)} kernels for these elements, sums in float32",
     )

@@ -4,6 +4,7 @@ A launch costs a microsecond or two this way; a network has some 170. Every resu
 """
 
 import ctypes
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -15,6 +16,8 @@ PROGRAMMATIC_STREAM_SERIALIZATION = 6
 CAPTURE_THREAD_LOCAL = 1
 TENSOR_FLOAT16, TENSOR_BFLOAT16 = 6, 9
 SWIZZLE_128B, L2_PROMOTION_256B = 3, 3
+BUFFER_POINTER, BUFFER_SIZE = 1, 2
+MAP_BYTES = 128
 
 
 class DriverError(RuntimeError):
@@ -31,8 +34,12 @@ class LaunchConfig(ctypes.Structure):
     """``CUlaunchConfig``."""
 
     _fields_ = (
-        ("grid", ctypes.c_uint * 3),
-        ("block", ctypes.c_uint * 3),
+        ("grid_x", ctypes.c_uint),
+        ("grid_y", ctypes.c_uint),
+        ("grid_z", ctypes.c_uint),
+        ("block_x", ctypes.c_uint),
+        ("block_y", ctypes.c_uint),
+        ("block_z", ctypes.c_uint),
         ("shared_bytes", ctypes.c_uint),
         ("stream", ctypes.c_void_p),
         ("attributes", ctypes.POINTER(LaunchAttribute)),
@@ -40,25 +47,27 @@ class LaunchConfig(ctypes.Structure):
     )
 
 
+_OVERLAP = LaunchAttribute(id=PROGRAMMATIC_STREAM_SERIALIZATION, value=1)
+_OVERLAPPING = ctypes.pointer(_OVERLAP)
+
+
 class KernelNodeParams(ctypes.Structure):
     """``CUDA_KERNEL_NODE_PARAMS`` of version 2."""
 
     _fields_ = (
         ("function", ctypes.c_void_p),
-        ("grid", ctypes.c_uint * 3),
-        ("block", ctypes.c_uint * 3),
+        ("grid_x", ctypes.c_uint),
+        ("grid_y", ctypes.c_uint),
+        ("grid_z", ctypes.c_uint),
+        ("block_x", ctypes.c_uint),
+        ("block_y", ctypes.c_uint),
+        ("block_z", ctypes.c_uint),
         ("shared_bytes", ctypes.c_uint),
         ("parameters", ctypes.c_void_p),
         ("extra", ctypes.c_void_p),
         ("kernel", ctypes.c_void_p),
         ("context", ctypes.c_void_p),
     )
-
-
-class TensorMap(ctypes.Structure):
-    """``CUtensorMap``; the driver writes it at a multiple of 64 bytes only."""
-
-    _fields_ = (("opaque", ctypes.c_uint64 * 16),)
 
 
 @cache
@@ -127,7 +136,7 @@ class Module:
             self._shared_bytes = size
 
 
-def tensor_map(address: int, element_code: int, sizes: Sequence[int], box: Sequence[int]) -> TensorMap:
+def tensor_map(address: int, element_code: int, sizes: Sequence[int], box: Sequence[int]) -> bytes:
     """A map of a dense ``(batch, samples, channels)`` tensor of 16-bit elements, rows of the box swizzled by 128 bytes.
 
     Args:
@@ -135,10 +144,13 @@ def tensor_map(address: int, element_code: int, sizes: Sequence[int], box: Seque
         element_code: ``TENSOR_FLOAT16`` or ``TENSOR_BFLOAT16``.
         sizes: ``(channels, samples, batch)``.
         box: The same of what one copy brings.
+
+    Returns:
+        ``CUtensorMap``.
     """
-    storage = (ctypes.c_char * (ctypes.sizeof(TensorMap) + 64))()
-    start = ctypes.addressof(storage)
-    place = (start + 63) // 64 * 64
+    # The driver writes a map at a multiple of 64 bytes only.
+    storage = (ctypes.c_char * (MAP_BYTES + 64))()
+    place = (ctypes.addressof(storage) + 63) // 64 * 64
     dimensions = (ctypes.c_uint64 * 3)(*sizes)
     strides = (ctypes.c_uint64 * 2)(sizes[0] * 2, sizes[0] * sizes[1] * 2)
     call(
@@ -156,7 +168,13 @@ def tensor_map(address: int, element_code: int, sizes: Sequence[int], box: Seque
         L2_PROMOTION_256B,
         0,
     )
-    return TensorMap.from_buffer_copy(storage, place - start)
+    return ctypes.string_at(place, MAP_BYTES)
+
+
+@cache
+def _layout(form: str) -> struct.Struct:
+    """How arguments lie: as in C, ``P`` an address, ``i`` and ``I`` whole numbers, ``f`` a float32, ``128s`` a map."""
+    return struct.Struct(form)
 
 
 class Launch:
@@ -167,9 +185,12 @@ class Launch:
         grid: Blocks.
         threads: Of a block.
         shared_bytes: Dynamic shared memory of a block.
-        arguments: ctypes values in the kernel's order.
+        form: Types of the arguments, see :func:`struct.pack`.
+        arguments: In the kernel's order.
         overlap: Whether it may start while the kernel in front ends (programmatic dependent launch).
     """
+
+    __slots__ = ("_buffer", "_config", "_extra", "_keep", "_reference", "arguments", "module")
 
     def __init__(
         self,
@@ -177,29 +198,35 @@ class Launch:
         grid: tuple[int, int, int],
         threads: int,
         shared_bytes: int,
-        arguments: Sequence[Any],
+        form: str,
+        arguments: tuple[Any, ...],
         *,
         overlap: bool = False,
     ) -> None:
         module.allow_shared(shared_bytes)
-        self.module, self.arguments = module, list(arguments)
-        self._pointers = self._point()
-        self._attribute = LaunchAttribute(id=PROGRAMMATIC_STREAM_SERIALIZATION, value=1)
-        self._config = LaunchConfig(
-            (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(threads, 1, 1), shared_bytes, None, None, 0
+        self.module, self.arguments = module, arguments
+        packed = _layout(form).pack(*arguments)
+        # One block of arguments, and the driver's list that says where it is and how long.
+        self._buffer = ctypes.create_string_buffer(packed, len(packed))
+        size = ctypes.c_size_t(len(packed))
+        self._extra = (ctypes.c_void_p * 5)(
+            BUFFER_POINTER, ctypes.addressof(self._buffer), BUFFER_SIZE, ctypes.addressof(size), None
         )
-        if overlap:
-            self._config.attributes = ctypes.pointer(self._attribute)
-            self._config.attribute_count = 1
+        self._keep = size
+        attributes, count = (_OVERLAPPING, 1) if overlap else (None, 0)
+        self._config = LaunchConfig(*grid, threads, 1, 1, shared_bytes, None, attributes, count)
         self._reference = ctypes.byref(self._config)
 
-    def _point(self) -> Any:
-        return (ctypes.c_void_p * len(self.arguments))(*(ctypes.addressof(value) for value in self.arguments))
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Blocks."""
+        config = self._config
+        return config.grid_x, config.grid_y, config.grid_z
 
     def take_arguments(self, other: "Launch") -> None:
         """Takes the arguments of another launch of the same kernel."""
         self.arguments = other.arguments
-        self._pointers = self._point()
+        self._buffer, self._extra, self._keep = other._buffer, other._extra, other._keep
 
     def serialise(self) -> None:
         """Starts it only when the kernels in front are done."""
@@ -208,7 +235,7 @@ class Launch:
     def run(self, stream: int) -> None:
         """Sends it to a stream."""
         self._config.stream = stream
-        code = library().cuLaunchKernelEx(self._reference, self.module.function, self._pointers, None)
+        code = library().cuLaunchKernelEx(self._reference, self.module.function, None, self._extra)
         if code:
             check(code, "cuLaunchKernelEx")
 
@@ -217,11 +244,13 @@ class Launch:
         config = self._config
         return KernelNodeParams(
             self.module.function,
-            config.grid,
-            config.block,
+            *self.grid,
+            config.block_x,
+            config.block_y,
+            config.block_z,
             config.shared_bytes,
-            ctypes.cast(self._pointers, ctypes.c_void_p),
             None,
+            ctypes.cast(self._extra, ctypes.c_void_p),
             None,
             None,
         )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.kernels import driver, packing
 from bench.kernels.driver import Launch
-from bench.kernels.layers import NEVER_SHIFTED, WARP, Context, integer, pointer, round_up
+from bench.kernels.layers import NEVER_SHIFTED, WARP, Context, round_up
 from bench.kernels.plan import Convolution, Step
 from bench.kernels.sources import Kernel, hopper_kernel
 
@@ -104,13 +104,12 @@ class WideConvolution:
             code = driver.TENSOR_BFLOAT16 if context.element is torch.bfloat16 else driver.TENSOR_FLOAT16
             context.maps[made] = driver.tensor_map(x, code, sizes, box)
         shifted = NEVER_SHIFTED if layer.shifted_from is None else layer.shifted_from // columns
-        arguments = [context.maps[made], pointer(self.weight), pointer(self.bias), pointer(residual), pointer(out)]
+        tensors = (context.maps[made], self.weight.data_ptr(), self.bias.data_ptr(), residual, out)
         chunks = self.weight.shape[0]
         numbers = (samples, layer.columns, chunks, layer.taps, layer.dilation, layer.offset, shifted, self._input_bytes)
-        arguments += [integer(value) for value in numbers]
         grid = (-(-samples // BLOCK_SAMPLES), layer.columns // columns, batch)
-        module = context.modules[chosen]
-        return Launch(module, grid, 320, self.shared_bytes(chosen), arguments, overlap=context.overlap)
+        module, shared = context.modules[chosen], self.shared_bytes(chosen)
+        return Launch(module, grid, 320, shared, "128s4P8i", (*tensors, *numbers), overlap=context.overlap)
 
 
 def fits_wide(layer: Convolution) -> bool:
@@ -149,12 +148,13 @@ class ActivatedConvolution:
         rows = (made + HALO) | 1
         tile_bytes = self.weight.numel() * 2 // (1 if values["RING"] == 1 else layer.taps)
         shared = self.channels // 8 * rows * 16 + values["RING"] * tile_bytes
-        arguments = [pointer(x), pointer(self.weight), pointer(self.bias), pointer(residual), pointer(out)]
-        arguments += [pointer(self.snake), pointer(self.bands)]
-        arguments += [integer(value) for value in (samples, layer.taps, layer.dilation, tile_bytes)]
+        arguments = (
+            *(x, self.weight.data_ptr(), self.bias.data_ptr(), residual, out),
+            *(self.snake.data_ptr(), self.bands.data_ptr(), samples, layer.taps, layer.dilation, tile_bytes),
+        )
         module, threads = context.modules[self.kernel], 4 * WARP * values["WARP_GROUPS"]
         grid = (-(-samples // made), batch, 1)
-        return Launch(module, grid, threads, shared, arguments, overlap=context.overlap)
+        return Launch(module, grid, threads, shared, "7P4i", arguments, overlap=context.overlap)
 
 
 def narrow_constants(channels: int) -> dict[str, int]:
@@ -195,11 +195,13 @@ class SnakeStep:
         made = size - 12 - (self.taps - 1)
         weight_bytes = self.weight.numel()  # of one convolution: half the elements, two bytes each
         shared = self.channels // 8 * (((size + HALO) | 1) + (size | 1)) * 16 + weight_bytes
-        arguments = [pointer(x), pointer(self.weight), pointer(self.bias), pointer(out)]
-        arguments += [pointer(self.snake), pointer(self.bands)]
-        arguments += [integer(value) for value in (samples, self.taps, self.dilation, weight_bytes)]
+        arguments = (
+            *(x, self.weight.data_ptr(), self.bias.data_ptr(), out, self.snake.data_ptr(), self.bands.data_ptr()),
+            *(samples, self.taps, self.dilation, weight_bytes),
+        )
         module, threads = context.modules[self.kernel], 4 * WARP * values["WARP_GROUPS"]
-        return Launch(module, (-(-samples // made), batch, 1), threads, shared, arguments, overlap=context.overlap)
+        grid = (-(-samples // made), batch, 1)
+        return Launch(module, grid, threads, shared, "6P4i", arguments, overlap=context.overlap)
 
 
 class LeakyStep:
@@ -235,10 +237,10 @@ class LeakyStep:
         tile_bytes = self.weight.numel() * 2 // (2 if values["RING"] == 1 else 2 * self.taps)
         rows = ((size + HALO) | 1) + ((size + MIDDLE_HALO) | 1)
         shared = self.channels // 8 * rows * 16 + values["RING"] * tile_bytes
-        arguments = [pointer(x), pointer(self.weight), pointer(self.bias), pointer(out)]
-        arguments += [integer(value) for value in (samples, self.taps, self.dilation, tile_bytes)]
-        module = context.modules[self.kernel]
-        return Launch(module, (-(-samples // made), batch, 1), 256, shared, arguments, overlap=context.overlap)
+        tensors = (x, self.weight.data_ptr(), self.bias.data_ptr(), out)
+        numbers = (samples, self.taps, self.dilation, tile_bytes)
+        module, grid = context.modules[self.kernel], (-(-samples // made), batch, 1)
+        return Launch(module, grid, 256, shared, "4P4i", (*tensors, *numbers), overlap=context.overlap)
 
 
 def _narrow(channels: int, most: int) -> bool:

@@ -4,17 +4,16 @@ A layer is independent of any shape. ``choose`` picks a kernel for a shape out o
 launch for it, addresses of device memory in, nothing run.
 """
 
-import ctypes
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from bench.kernels import filters, packing
-from bench.kernels.driver import Launch, Module, TensorMap
+from bench.kernels.driver import Launch, Module
 from bench.kernels.plan import Convolution, LastLayer
 from bench.kernels.sources import Kernel, kernel
 
@@ -43,7 +42,7 @@ class Context:
     element: torch.dtype
     processors: int
     overlap: bool = False
-    maps: dict[tuple[int, ...], TensorMap] = field(default_factory=dict)
+    maps: dict[tuple[int, ...], bytes] = field(default_factory=dict)
 
 
 class ConvolutionLayer(Protocol):
@@ -60,16 +59,6 @@ class ConvolutionLayer(Protocol):
         self, context: Context, chosen: Kernel, x: int, out: int, residual: int, batch: int, samples: int
     ) -> Launch:
         """The launch of ``chosen``; ``residual`` is an address or 0."""
-
-
-def pointer(value: int | Tensor) -> Any:
-    """An address as an argument."""
-    return ctypes.c_void_p(value.data_ptr() if isinstance(value, Tensor) else value)
-
-
-def integer(value: int) -> Any:
-    """A whole number as an argument."""
-    return ctypes.c_int(value)
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -108,11 +97,10 @@ class ActivationLayer:
         blocks = min(max(all_blocks // ACTIVATION_TASKS // 2 * 2, 2), LONGEST_STRIP)
         strips = -(-samples // (8 * blocks))
         tasks = batch * strips * groups
-        arguments = [pointer(x), pointer(out), pointer(self.snake), pointer(self.bands)]
-        arguments += [integer(value) for value in (samples, blocks, strips, tasks)]
+        arguments = (x, out, self.snake.data_ptr(), self.bands.data_ptr(), samples, blocks, strips, tasks)
         grid = (-(-tasks // ACTIVATION_WARPS), 1, 1)
         module = context.modules[self.kernel]
-        return Launch(module, grid, ACTIVATION_WARPS * WARP, 0, arguments, overlap=context.overlap)
+        return Launch(module, grid, ACTIVATION_WARPS * WARP, 0, "4P4i", arguments, overlap=context.overlap)
 
 
 class MelLayer:
@@ -125,9 +113,9 @@ class MelLayer:
 
     def launch(self, context: Context, mel: int, out: int, batch: int, frames: int) -> Launch:
         """float32 ``(batch, bands, frames)`` to ``(batch, frames, 3 padded)``."""
-        arguments = [pointer(mel), pointer(out), *(integer(value) for value in (self.bands, frames, self.padded))]
+        arguments = (mel, out, self.bands, frames, self.padded)
         grid = (-(-frames // 32), -(-self.padded // 32), batch)
-        return Launch(context.modules[self.kernel], grid, 256, 0, arguments)
+        return Launch(context.modules[self.kernel], grid, 256, 0, "2P3i", arguments)
 
 
 class SumLayer:
@@ -148,9 +136,8 @@ class SumLayer:
     def launch(self, context: Context, branches: list[int], out: int, elements: int) -> Launch:
         """``out`` of tensors of ``elements`` elements, a multiple of 8."""
         addresses = [*branches, *[0] * (4 - len(branches))]
-        arguments = [pointer(address) for address in (*addresses, out)]
-        arguments += [ctypes.c_uint(elements // 8), ctypes.c_float(1 / self.branches), ctypes.c_float(self.slope)]
-        return Launch(context.modules[self.kernel], (-(-elements // 2048), 1, 1), 256, 0, arguments)
+        arguments = (*addresses, out, elements // 8, 1 / self.branches, self.slope)
+        return Launch(context.modules[self.kernel], (-(-elements // 2048), 1, 1), 256, 0, "5PIff", arguments)
 
 
 class FinalLayer:
@@ -171,12 +158,12 @@ class FinalLayer:
         """``(batch, samples, channels)`` to float32 ``(batch, 1, samples)``."""
         rows = (LAST_SAMPLES + self.taps - 1) | 1
         shared = self.channels // 8 * rows * 16 + self.taps * self.channels * 4
-        snake = 0 if self.snake is None else self.snake
-        arguments = [pointer(x), pointer(self.weight), ctypes.c_float(self.bias), pointer(snake), pointer(self.bands)]
-        arguments += [pointer(out), integer(samples), integer(int(self.tanh))]
+        snake = 0 if self.snake is None else self.snake.data_ptr()
+        tables = (snake, self.bands.data_ptr())
+        arguments = (x, self.weight.data_ptr(), self.bias, *tables, out, samples, int(self.tanh))
         grid = (math.ceil(samples / LAST_SAMPLES), batch, 1)
         module = context.modules[self.kernel]
-        return Launch(module, grid, LAST_THREADS, shared, arguments, overlap=context.overlap)
+        return Launch(module, grid, LAST_THREADS, shared, "2Pf0P3P2i", arguments, overlap=context.overlap)
 
 
 # Of a column tile of the tile convolution: samples, warps along samples, warps across columns, blocks a multiprocessor.
@@ -289,23 +276,13 @@ class TileConvolution:
         """``out = [leaky](convolution(x) + residual)``."""
         layer, values = self.layer, chosen.values
         shifted = NEVER_SHIFTED if layer.shifted_from is None else layer.shifted_from // values["COLUMNS"]
-        arguments = [pointer(x), pointer(self.weight), pointer(self.bias), pointer(residual), pointer(out)]
-        arguments += [
-            integer(value)
-            for value in (
-                samples,
-                layer.inputs,
-                layer.columns,
-                self.columns,
-                -(-layer.inputs // values["CHUNK"]),
-                layer.taps,
-                layer.dilation,
-                layer.offset,
-                shifted,
-                self.input_stages(chosen),
-            )
-        ]
+        chunks = -(-layer.inputs // values["CHUNK"])
+        arguments = (
+            *(x, self.weight.data_ptr(), self.bias.data_ptr(), residual, out),
+            *(samples, layer.inputs, layer.columns, self.columns, chunks, layer.taps, layer.dilation, layer.offset),
+            *(shifted, self.input_stages(chosen)),
+        )
         grid = (-(-samples // values["BLOCK_SAMPLES"]), self.columns // values["COLUMNS"], batch)
         threads = WARP * values["WARPS_ALONG"] * values["WARPS_ACROSS"]
         module = context.modules[chosen]
-        return Launch(module, grid, threads, self.shared_bytes(chosen), arguments, overlap=context.overlap)
+        return Launch(module, grid, threads, self.shared_bytes(chosen), "5P10i", arguments, overlap=context.overlap)

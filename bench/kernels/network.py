@@ -67,21 +67,29 @@ class Schedule:
         items: In order; the first is the launch that reads the mel.
         memory: The block that tensors lie in.
         audio: The output, in ``memory``.
-        counts: Launches by kernel.
     """
 
     items: tuple[Send | Fork | Join, ...]
     memory: torch.Tensor
     audio: torch.Tensor
-    counts: Mapping[Kernel, int]
+
+
+Item = Send | Fork | Join
+
+
+def _nowhere(_: Item) -> None:
+    """For schedules that are sent later."""
 
 
 class _Emitter:
     """Collects launches for a batch."""
 
-    def __init__(self, context: Context, batch: int, addresses: Mapping[str, int]) -> None:
+    def __init__(
+        self, context: Context, batch: int, addresses: Mapping[str, int], sink: Callable[[Item], None]
+    ) -> None:
         self.context, self.batch, self.addresses = context, batch, addresses
         self.items: list[Send | Fork | Join] = []
+        self.sink = sink
         self.lane = 0
         self.after_fork = False
 
@@ -90,7 +98,11 @@ class _Emitter:
         if self.after_fork:
             launch.serialise()
         self.after_fork = False
-        self.items.append(Send(self.lane, launch))
+        self.add(Send(self.lane, launch))
+
+    def add(self, item: Item) -> None:
+        self.items.append(item)
+        self.sink(item)
 
     def convolution(self, layer: ConvolutionLayer, x: str, out: str, samples: int, residual: str = "") -> None:
         chosen = layer.choose(self.batch, samples, self.context.processors)
@@ -158,8 +170,15 @@ class Network:
         """Weights of the matrix products."""
         return [weight for weight in self._weights if weight.dim() > 2]
 
-    def schedule(self, batch: int, frames: int) -> Schedule:
-        """The launches of a shape, with memory of its own."""
+    def schedule(self, batch: int, frames: int, mel: int = 0, sink: Callable[[Item], None] = _nowhere) -> Schedule:
+        """The launches of a shape, with memory of its own.
+
+        Args:
+            batch: Of the mel.
+            frames: Of the mel.
+            mel: Its address.
+            sink: Gets every item as soon as it is made, so that a GPU can begin while the rest is being prepared.
+        """
         sizes, samples = self._sizes(batch, frames)
         offsets, total = {}, 0
         for name, size in sizes.items():
@@ -170,20 +189,22 @@ class Network:
         addresses = {name: base + offset for name, offset in offsets.items()}
         overlap = batch * frames < OVERLAP_FRAMES
         context = Context(self.modules, self.plan.element, self.processors, overlap)
-        emitter = _Emitter(context, batch, addresses)
-        self._emit(emitter, frames)
+        emitter = _Emitter(context, batch, addresses, sink)
+        self._emit(emitter, mel, frames)
         start = addresses["audio"] - memory.data_ptr()
         audio = memory[start : start + 4 * batch * samples].view(torch.float32).view(batch, 1, samples)
+        return Schedule(tuple(emitter.items), memory, audio)
+
+    def counts(self, schedule: Schedule) -> Mapping[Kernel, int]:
+        """Launches of a schedule by kernel."""
         kernels = {id(module): kernel for kernel, module in self.modules.items()}
-        sends = [item.launch for item in emitter.items if isinstance(item, Send)]
-        counts = Counter(kernels[id(launch.module)] for launch in sends)
-        return Schedule(tuple(emitter.items), memory, audio, counts)
+        return Counter(kernels[id(item.launch.module)] for item in schedule.items if isinstance(item, Send))
 
     def input_launch(self, schedule: Schedule, mel: int, batch: int, frames: int) -> Launch:
         """The first launch of a schedule, reading another mel."""
         first = schedule.items[0]
         assert isinstance(first, Send)  # noqa: S101 - _emit begins so
-        rows = first.launch.arguments[1].value
+        rows = first.launch.arguments[1]
         return self.mel.launch(Context(self.modules, self.plan.element, self.processors), mel, rows, batch, frames)
 
     def _sizes(self, batch: int, frames: int) -> tuple[dict[str, int], int]:
@@ -203,9 +224,9 @@ class Network:
         sizes["audio"] = 4 * batch * samples
         return sizes, samples
 
-    def _emit(self, emitter: _Emitter, frames: int) -> None:
+    def _emit(self, emitter: _Emitter, mel: int, frames: int) -> None:
         at, batch = emitter.addresses, emitter.batch
-        emitter.send(self.mel.launch(emitter.context, 0, at["mel"], batch, frames))
+        emitter.send(self.mel.launch(emitter.context, mel, at["mel"], batch, frames))
         emitter.convolution(self.first, "mel", "main0", frames)
         samples = frames
         for number, layers in enumerate(self.stages):
@@ -226,7 +247,7 @@ class Network:
         order = sorted(range(len(work)), key=lambda index: -work[index])
         results = [""] * len(work)
         if len(order) > 1:
-            emitter.items.append(Fork(len(order)))
+            emitter.add(Fork(len(order)))
         for lane, branch in enumerate(order):
             emitter.lane, emitter.after_fork = lane, True
             x = "up"
@@ -237,7 +258,7 @@ class Network:
             results[branch] = x
         emitter.lane = 0
         if len(order) > 1:
-            emitter.items.append(Join(len(order)))
+            emitter.add(Join(len(order)))
         return results
 
     def _keep(self, layer: _AnyLayer) -> _AnyLayer:

@@ -6,13 +6,14 @@ replay. The number of shapes that keep memory and a graph is bounded; the least 
 
 import ctypes
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bench.kernels import driver
-from bench.kernels.network import Fork, Join, Network, Schedule, Send
+from bench.kernels.network import Fork, Item, Network, Schedule, Send
 
 _DISABLE_TIMING = 2
 
@@ -22,9 +23,8 @@ class _Shape:
     """What a shape keeps."""
 
     schedule: Schedule
-    mel: int = 0
+    mel: int
     graph: driver.Graph | None = None
-    calls: int = 0
 
 
 class _Lanes:
@@ -37,18 +37,27 @@ class _Lanes:
 
     def send(self, schedule: Schedule, stream: int) -> None:
         """Sends a schedule, lane 0 on ``stream``."""
-        handles = [stream, *(other.cuda_stream for other in self.streams)]
+        send = self.sink(stream)
         for item in schedule.items:
+            send(item)
+
+    def sink(self, stream: int) -> Callable[[Item], None]:
+        """What sends one item."""
+        handles = [stream, *(other.cuda_stream for other in self.streams)]
+
+        def send(item: Item) -> None:
             if isinstance(item, Send):
                 item.launch.run(handles[item.lane])
             elif isinstance(item, Fork):
                 _record(self._fork, stream)
                 for handle in handles[1 : item.lanes]:
                     _wait(handle, self._fork)
-            elif isinstance(item, Join):
+            else:
                 for event, handle in zip(self._joins, handles[1 : item.lanes], strict=False):
                     _record(event, handle)
                     _wait(stream, event)
+
+        return send
 
 
 def _event() -> ctypes.c_void_p:
@@ -87,23 +96,22 @@ class Runtime:
         """
         mel = mel.contiguous()
         batch, _, frames = mel.shape
-        shape = self._shape(batch, frames)
         stream = torch.cuda.current_stream(mel.device).cuda_stream
-        address = mel.data_ptr()
-        if shape.mel != address:
-            self._set_mel(shape, address, batch, frames)
-        shape.calls += 1
-        if shape.graph is None and shape.calls > 1:
-            shape.graph = self._capture(shape.schedule)
+        shape = self._shapes.get((batch, frames))
+        if shape is None:
+            return self._first_run(batch, frames, mel.data_ptr(), stream)
+        self._shapes.move_to_end((batch, frames))
+        if shape.mel != mel.data_ptr():
+            self._set_mel(shape, mel.data_ptr(), batch, frames)
         if shape.graph is None:
-            self._lanes.send(shape.schedule, stream)
-        else:
-            shape.graph.run(stream)
+            shape.graph = self._capture(shape.schedule)
+        shape.graph.run(stream)
         return shape.schedule.audio
 
     def counts(self, batch: int, frames: int) -> dict[str, int]:
         """Launches of a shape by kernel."""
-        return {kernel.label: n for kernel, n in sorted(self._shape(batch, frames).schedule.counts.items())}
+        counts = self.network.counts(self._shapes[batch, frames].schedule)
+        return {kernel.label: count for kernel, count in sorted(counts.items())}
 
     @property
     def memory_bytes(self) -> int:
@@ -116,16 +124,15 @@ class Runtime:
         while self._shapes:
             self._drop(self._shapes.popitem()[1])
 
-    def _shape(self, batch: int, frames: int) -> _Shape:
-        key = (batch, frames)
-        if key not in self._shapes:
-            while len(self._shapes) >= self.graphs:
-                # What is running may still use it; its graph is destroyed when it has finished.
-                torch.cuda.synchronize(self.network.device)
-                self._drop(self._shapes.popitem(last=False)[1])
-            self._shapes[key] = _Shape(self.network.schedule(batch, frames))
-        self._shapes.move_to_end(key)
-        return self._shapes[key]
+    def _first_run(self, batch: int, frames: int, mel: int, stream: int) -> Tensor:
+        """Sends the launches while they are prepared."""
+        while len(self._shapes) >= self.graphs:
+            # What is running may still use it; its graph is destroyed when it has finished.
+            torch.cuda.synchronize(self.network.device)
+            self._drop(self._shapes.popitem(last=False)[1])
+        schedule = self.network.schedule(batch, frames, mel, self._lanes.sink(stream))
+        self._shapes[batch, frames] = _Shape(schedule, mel)
+        return schedule.audio
 
     @staticmethod
     def _drop(shape: _Shape) -> None:

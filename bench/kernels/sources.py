@@ -7,7 +7,7 @@ compiled kernel depends on beside the compiler.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import torch
@@ -34,12 +34,19 @@ class Kernel:
     element: str = "float16"
     hopper: bool = False
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.name, self.constants, self.element))
+
     @property
     def label(self) -> str:
         """The name in tables and messages."""
         return " ".join([self.name, *(f"{name}={value}" for name, value in self.constants), self.element])
 
-    @property
+    @cached_property
     def values(self) -> dict[str, int]:
         """The constants by name."""
         return dict(self.constants)

@@ -5,6 +5,7 @@ here, so that a mistake in packing, in a launch's arguments or in the wiring of 
 """
 
 import ctypes
+import struct
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,19 +33,11 @@ class FakeModule:
         self.shared_bytes = max(self.shared_bytes, size)
 
 
-class FakeMap(driver.TensorMap):
-    """A tensor map that remembers what it maps."""
-
-    facts: tuple[int, Any, Any]
-
-
 def install(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int] = (9, 0)) -> None:
     """Makes this machine look like one with a GPU, as far as building a network and its launches go."""
 
-    def tensor_map(address: int, _: int, sizes: Any, box: Any) -> FakeMap:
-        made = FakeMap()
-        made.facts = (address, tuple(sizes), tuple(box))
-        return made
+    def tensor_map(address: int, _: int, sizes: Any, box: Any) -> bytes:
+        return struct.pack("7q", address, *sizes, *box).ljust(128)
 
     properties = SimpleNamespace(multi_processor_count=132, major=capability[0], minor=capability[1])
     monkeypatch.setattr(driver, "tensor_map", tensor_map)
@@ -93,34 +86,33 @@ class Simulator:
     def launch(self, launch: Launch) -> None:
         """Runs one kernel."""
         kernel: Kernel = launch.module.kernel  # type: ignore[attr-defined] # a FakeModule
-        config = launch._config
-        getattr(self, kernel.name)(kernel.values, list(config.grid), *(argument for argument in launch.arguments))
+        getattr(self, kernel.name)(kernel.values, list(launch.grid), *launch.arguments)
 
     def read(self, pointer: Any, *shape: int) -> Tensor:
-        return memory(pointer.value, shape, self.element).float()
+        return memory(pointer, shape, self.element).float()
 
     def floats(self, pointer: Any, *shape: int) -> Tensor:
-        return memory(pointer.value, shape, torch.float32)
+        return memory(pointer, shape, torch.float32)
 
     def write(self, pointer: Any, values: Tensor) -> None:
-        memory(pointer.value, tuple(values.shape), self.element).copy_(values)
+        memory(pointer, tuple(values.shape), self.element).copy_(values)
 
     def finish(self, sums: Tensor, residual: Any, out: Any, leaky: int) -> None:
         """The epilogue on ``(batch, samples, columns)``."""
-        if residual.value:
+        if residual:
             kept = self.read(residual, *sums.shape)
             sums = sums + (reference.unleaky(kept) if leaky else kept)
         self.write(out, reference.leaky(sums) if leaky else sums)
 
     def mel_rows(self, _: Any, grid: list[int], mel: Any, out: Any, bands: Any, frames: Any, padded: Any) -> None:
-        x = self.floats(mel, grid[2], bands.value, frames.value)
-        self.write(out, reference.mel_rows(x, self.element, padded.value))
+        x = self.floats(mel, grid[2], bands, frames)
+        self.write(out, reference.mel_rows(x, self.element, padded))
 
     def branch_sum(self, values: Any, _: Any, *rest: Any) -> None:
         *branches, out, eights, scale, slope = rest
-        tensors = [self.read(branch, eights.value * 8) for branch in branches if branch.value]
-        assert abs(scale.value * len(tensors) - 1) < 1e-6
-        self.write(out, reference.branch_sum(tensors, bool(values["LEAKY_IN"]), slope.value))
+        tensors = [self.read(branch, eights * 8) for branch in branches if branch]
+        assert abs(scale * len(tensors) - 1) < 1e-6
+        self.write(out, reference.branch_sum(tensors, bool(values["LEAKY_IN"]), slope))
 
     def snake(self, pointer: Any, channels: int) -> Tensor:
         return self.floats(pointer, channels, 2)
@@ -131,48 +123,50 @@ class Simulator:
     def activation(self, values: Any, _: Any, *rest: Any) -> None:
         x, out, snake, bands, samples, blocks, strips, tasks = rest
         channels = values["CHANNELS"]
-        assert torch.equal(memory(bands.value, (32, 8, 2), self.element), filters.filter_bands(self.element))
-        assert strips.value * blocks.value * 8 >= samples.value
-        batch = tasks.value // (strips.value * -(-channels // 16))
-        source = self.read(x, batch, samples.value, channels)
+        assert torch.equal(memory(bands, (32, 8, 2), self.element), filters.filter_bands(self.element))
+        assert strips * blocks * 8 >= samples
+        batch = tasks // (strips * -(-channels // 16))
+        source = self.read(x, batch, samples, channels)
         self.write(out, self.activated(source, self.snake(snake, channels)))
 
     def last_layer(self, values: Any, grid: list[int], *rest: Any) -> None:
         x, weight, bias, snake, _, out, samples, tanh = rest
         channels, taps = values["CHANNELS"], values["TAPS"]
-        source = self.read(x, grid[1], samples.value, channels)
+        source = self.read(x, grid[1], samples, channels)
         if values["SNAKE"]:
             source = self.activated(source, self.snake(snake, channels))
-        audio = reference.last_layer(source, self.floats(weight, taps, channels), bias.value, bool(tanh.value))
-        memory(out.value, tuple(audio.shape), torch.float32).copy_(audio)
+        audio = reference.last_layer(source, self.floats(weight, taps, channels), bias, bool(tanh))
+        memory(out, tuple(audio.shape), torch.float32).copy_(audio)
 
     def wide_convolution(self, values: Any, grid: list[int], *rest: Any) -> None:
         tensor_map, weights, bias, residual, out, samples, columns, chunks, taps, dilation, offset, shifted, size = rest
-        address, (inputs, mapped, batch), box = tensor_map.facts
+        address, inputs, mapped, batch, *box = struct.unpack("7q", tensor_map[:56])
         tile = values["COLUMNS"]
-        assert (mapped, batch) == (samples.value, grid[2])
-        assert box == (64, 128 + (taps.value - 1) * dilation.value, 1)
-        assert size.value >= box[1] * 128
-        assert size.value % 1024 == 0
-        assert grid[1] * tile == columns.value
-        packed = self.read(weights, chunks.value, taps.value, columns.value, 8, 8)
-        row = torch.arange(columns.value)[:, None]
+        assert (mapped, batch) == (samples, grid[2])
+        assert tuple(box) == (64, 128 + (taps - 1) * dilation, 1)
+        assert size >= box[1] * 128
+        assert size % 1024 == 0
+        assert grid[1] * tile == columns
+        packed = self.read(weights, chunks, taps, columns, 8, 8)
+        row = torch.arange(columns)[:, None]
         plain = packed[:, :, row, torch.arange(8)[None] ^ (row & 7)]
-        plain = plain.permute(1, 2, 0, 3, 4).reshape(taps.value, columns.value, chunks.value * 64)
-        layer = self._layer(plain, inputs, tile, columns.value, dilation.value, offset.value, shifted.value)
+        plain = plain.permute(1, 2, 0, 3, 4).reshape(taps, columns, chunks * 64)
+        layer = self._layer(plain, inputs, tile, columns, dilation, offset, shifted)
         x = memory(address, (batch, mapped, inputs), self.element).float()
-        sums = reference.convolution(x, layer) + self.floats(bias, columns.value)
+        sums = reference.convolution(x, layer) + self.floats(bias, columns)
         self.finish(sums, residual, out, values["LEAKY"])
 
     def tile_convolution(self, values: Any, grid: list[int], *rest: Any) -> None:
         x, weights, bias, residual, out = rest[:5]
-        samples, inputs, columns, packed_columns, chunks, taps, dilation, offset, shifted, _ = (r.value for r in rest[5:])
+        samples, inputs, columns, packed_columns, chunks, taps, dilation, offset, shifted, _ = rest[5:]
         piece, tile = values["PIECE"], values["COLUMNS"]
         pieces = chunks * values["CHUNK"] // piece
         assert grid[1] * tile == packed_columns
         packed = self.read(weights, pieces, taps, packed_columns, piece)
         plain = packed.permute(1, 2, 0, 3).reshape(taps, packed_columns, pieces * piece)
-        layer = self._layer(plain, inputs, tile // values["WARPS_ACROSS"], packed_columns, dilation, offset, shifted, tile)
+        layer = self._layer(
+            plain, inputs, tile // values["WARPS_ACROSS"], packed_columns, dilation, offset, shifted, tile
+        )
         source = self.read(x, grid[2], samples, inputs)
         sums = reference.convolution(source, layer) + self.floats(bias, packed_columns)
         self.finish(sums[..., :columns].contiguous(), residual, out, values["LEAKY"])
@@ -222,32 +216,32 @@ class Simulator:
     def activated_convolution(self, values: Any, grid: list[int], *rest: Any) -> None:
         x, weights, bias, residual, out, snake, _, samples, taps, dilation, size = rest
         channels = values["CHANNELS"]
-        assert size.value == channels * channels * 2 * (1 if values["RING"] > 1 else taps.value) or channels == 24
-        layer = self._plain(self._narrow(weights, channels, taps.value), dilation.value)
-        source = self.activated(self.read(x, grid[1], samples.value, channels), self.snake(snake, channels))
+        assert size == channels * channels * 2 * (1 if values["RING"] > 1 else taps) or channels == 24
+        layer = self._plain(self._narrow(weights, channels, taps), dilation)
+        source = self.activated(self.read(x, grid[1], samples, channels), self.snake(snake, channels))
         self.finish(reference.convolution(source, layer) + self.floats(bias, channels), residual, out, 0)
 
     def _two(self, weights: Any, channels: int, taps: int, dilation: int) -> tuple[Convolution, Convolution]:
         steps = (3 * taps + 1) // 2 if channels == 24 else taps * channels // 16
-        behind = ctypes.c_void_p(weights.value + steps * 2 * channels * 8 * 2)
+        behind = weights + steps * 2 * channels * 8 * 2
         first, second = (self._narrow(pointer, channels, taps) for pointer in (weights, behind))
         return self._plain(first, dilation), self._plain(second, 1)
 
     def snake_step(self, values: Any, grid: list[int], *rest: Any) -> None:
         x, weights, bias, out, snake, _, samples, taps, dilation, _ = rest
         channels = values["CHANNELS"]
-        first, second = self._two(weights, channels, taps.value, dilation.value)
+        first, second = self._two(weights, channels, taps, dilation)
         biases = self.floats(bias, 2, channels)
         snakes = self.floats(snake, 2, channels, 2)
-        source = self.read(x, grid[1], samples.value, channels)
+        source = self.read(x, grid[1], samples, channels)
         middle = self.keep(reference.convolution(self.activated(source, snakes[0]), first) + biases[0])
         self.finish(reference.convolution(self.activated(middle, snakes[1]), second) + biases[1], x, out, 0)
 
     def leaky_step(self, values: Any, grid: list[int], *rest: Any) -> None:
         x, weights, bias, out, samples, taps, dilation, _ = rest
         channels = values["CHANNELS"]
-        first, second = self._two(weights, channels, taps.value, dilation.value)
+        first, second = self._two(weights, channels, taps, dilation)
         biases = self.floats(bias, 2, channels)
-        source = self.read(x, grid[1], samples.value, channels)
+        source = self.read(x, grid[1], samples, channels)
         middle = self.keep(reference.leaky(reference.convolution(source, first) + biases[0]))
         self.finish(reference.convolution(middle, second) + biases[1], x, out, 1)
