@@ -131,6 +131,7 @@ def load(
     wanted = sorted(set(kernels))
     capability, gpu = torch.cuda.get_device_capability(device), torch.cuda.get_device_name(device)
     context, one_at_a_time = driver.current_context(), threading.Lock()
+    compiler_version()  # imports cuda-core, which two threads cannot do at the same time
 
     def build(kernel: Kernel, arch: str) -> bytes:
         try:

@@ -4,6 +4,7 @@ A launch costs a microsecond or two this way; a network has some 170. Every resu
 """
 
 import ctypes
+import re
 import struct
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +17,6 @@ PROGRAMMATIC_STREAM_SERIALIZATION = 6
 CAPTURE_THREAD_LOCAL = 1
 TENSOR_FLOAT16, TENSOR_BFLOAT16 = 6, 9
 SWIZZLE_128B, L2_PROMOTION_256B = 3, 3
-BUFFER_POINTER, BUFFER_SIZE = 1, 2
 MAP_BYTES = 128
 
 
@@ -172,9 +172,19 @@ def tensor_map(address: int, element_code: int, sizes: Sequence[int], box: Seque
 
 
 @cache
-def _layout(form: str) -> struct.Struct:
-    """How arguments lie: as in C, ``P`` an address, ``i`` and ``I`` whole numbers, ``f`` a float32, ``128s`` a map."""
-    return struct.Struct(form)
+def _layout(form: str) -> tuple[struct.Struct, tuple[int, ...]]:
+    """How arguments are packed into one block, and where each one begins.
+
+    Args:
+        form: As in :mod:`struct`: ``P`` an address, ``i`` and ``I`` whole numbers, ``f`` a float32, ``128s`` a map.
+    """
+    offsets = []
+    end = ""
+    for count, kind in re.findall(r"(\d*)(\w)", form):
+        for item in [count + kind] if kind == "s" else [kind] * int(count or 1):
+            end += item
+            offsets.append(struct.calcsize(end) - struct.calcsize(item))
+    return struct.Struct(end), tuple(offsets)
 
 
 class Launch:
@@ -190,7 +200,7 @@ class Launch:
         overlap: Whether it may start while the kernel in front ends (programmatic dependent launch).
     """
 
-    __slots__ = ("_buffer", "_config", "_extra", "_keep", "_reference", "arguments", "module")
+    __slots__ = ("_buffer", "_config", "_pointers", "_reference", "arguments", "module")
 
     def __init__(
         self,
@@ -205,14 +215,11 @@ class Launch:
     ) -> None:
         module.allow_shared(shared_bytes)
         self.module, self.arguments = module, arguments
-        packed = _layout(form).pack(*arguments)
-        # One block of arguments, and the driver's list that says where it is and how long.
+        layout, offsets = _layout(form)
+        packed = layout.pack(*arguments)
         self._buffer = ctypes.create_string_buffer(packed, len(packed))
-        size = ctypes.c_size_t(len(packed))
-        self._extra = (ctypes.c_void_p * 5)(
-            BUFFER_POINTER, ctypes.addressof(self._buffer), BUFFER_SIZE, ctypes.addressof(size), None
-        )
-        self._keep = size
+        base = ctypes.addressof(self._buffer)
+        self._pointers = (ctypes.c_void_p * len(offsets))(*[base + offset for offset in offsets])
         attributes, count = (_OVERLAPPING, 1) if overlap else (None, 0)
         self._config = LaunchConfig(*grid, threads, 1, 1, shared_bytes, None, attributes, count)
         self._reference = ctypes.byref(self._config)
@@ -226,7 +233,7 @@ class Launch:
     def take_arguments(self, other: "Launch") -> None:
         """Takes the arguments of another launch of the same kernel."""
         self.arguments = other.arguments
-        self._buffer, self._extra, self._keep = other._buffer, other._extra, other._keep
+        self._buffer, self._pointers = other._buffer, other._pointers
 
     def serialise(self) -> None:
         """Starts it only when the kernels in front are done."""
@@ -235,7 +242,7 @@ class Launch:
     def run(self, stream: int) -> None:
         """Sends it to a stream."""
         self._config.stream = stream
-        code = library().cuLaunchKernelEx(self._reference, self.module.function, None, self._extra)
+        code = library().cuLaunchKernelEx(self._reference, self.module.function, self._pointers, None)
         if code:
             check(code, "cuLaunchKernelEx")
 
@@ -249,8 +256,8 @@ class Launch:
             config.block_y,
             config.block_z,
             config.shared_bytes,
+            ctypes.cast(self._pointers, ctypes.c_void_p),
             None,
-            ctypes.cast(self._extra, ctypes.c_void_p),
             None,
             None,
         )

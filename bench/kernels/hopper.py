@@ -18,8 +18,9 @@ BLOCK_SAMPLES, CHUNK_BYTES, MOST_ROWS = 128, 128, 256
 STAGES = {192: (3, 6, 1), 128: (2, 4, 2), 96: (2, 5, 2), 64: (2, 6, 2), 48: (2, 6, 2), 32: (2, 6, 2)}
 # The same with as many weights in flight as fit, for layers of few tiles.
 DEEP_STAGES = {64: (3, 18, 1), 32: (3, 36, 1)}
-# Fewest tiles for which a tile width is taken, and from how many on 128 columns beat 96 (docs/kernels.md).
-FEWEST_TILES, MANY_TILES = 60, 400
+# By measurement (docs/kernels.md): tiles that keep an H100 busy, for which the widest tile is taken; fewest tiles for
+# which any plain tile is; and from how many on 128 columns beat 96.
+ENOUGH_TILES, FEWEST_TILES, MANY_TILES = 100, 60, 400
 # Samples that a narrow tile has beside those it makes: (taps - 1) * dilation, of the first and the second convolution.
 HALO, MIDDLE_HALO = 50, 10
 NARROW_SNAKE, NARROW_STEP, NARROW_LEAKY = 96, 48, 64
@@ -48,17 +49,18 @@ class WideConvolution:
         fitting = [k for k in (*self.plain.values(), *self.deep.values()) if self.shared_bytes(k) <= SHARED_LIMIT]
         self.plain = {width: k for width, k in self.plain.items() if k in fitting}
         self.deep = {width: k for width, k in self.deep.items() if k in fitting}
-        self.preferred = self._preferred()
-        used = {self.preferred, *([128] if self._may_widen() else [])}
+        self.widths = self._widths()
+        used = {*self.widths, *([128] if self._may_widen() else [])}
         self.kernels: tuple[Kernel, ...] = (*(self.plain[width] for width in sorted(used)), *self.deep.values())
 
-    def _preferred(self) -> int:
-        order = (192, 128, 96) if self.layer.rate > 1 else (96, 128)
-        order = (128, 96) if self.leaky else order
-        return next((width for width in order if width in self.plain), max(self.plain))
+    def _widths(self) -> list[int]:
+        """Tile widths in the order of preference, widest first where there are two."""
+        order = (192, 96) if self.layer.rate > 1 and not self.leaky else (128,) if self.leaky else (96,)
+        found = [width for width in order if width in self.plain]
+        return found or [128 if 128 in self.plain else max(self.plain)]
 
     def _may_widen(self) -> bool:
-        return self.layer.rate == 1 and self.preferred == 96 and 128 in self.plain
+        return self.layer.rate == 1 and self.widths == [96] and 128 in self.plain
 
     def _kernel(self, columns: int, inputs: int, weights: int, blocks: int) -> Kernel:
         return hopper_kernel(
@@ -87,11 +89,14 @@ class WideConvolution:
         columns = self.layer.columns
         if self._may_widen() and tiles * columns >= 128 * MANY_TILES:
             return self.plain[128]
-        if tiles * columns >= self.preferred * FEWEST_TILES:
-            return self.plain[self.preferred]
+        busy = [width for width in self.widths if tiles * columns >= width * ENOUGH_TILES]
+        if busy:
+            return self.plain[busy[0]]
+        if tiles * columns >= self.widths[-1] * FEWEST_TILES:
+            return self.plain[self.widths[-1]]
         if 64 in self.deep and tiles * columns >= 64 * FEWEST_TILES:
             return self.deep[64]
-        return self.deep.get(32) or self.plain[self.preferred]
+        return self.deep.get(32) or self.plain[self.widths[-1]]
 
     def launch(
         self, context: Context, chosen: Kernel, x: int, out: int, residual: int, batch: int, samples: int

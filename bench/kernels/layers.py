@@ -163,7 +163,7 @@ class FinalLayer:
         arguments = (x, self.weight.data_ptr(), self.bias, *tables, out, samples, int(self.tanh))
         grid = (math.ceil(samples / LAST_SAMPLES), batch, 1)
         module = context.modules[self.kernel]
-        return Launch(module, grid, LAST_THREADS, shared, "2Pf0P3P2i", arguments, overlap=context.overlap)
+        return Launch(module, grid, LAST_THREADS, shared, "2Pf3P2i", arguments, overlap=context.overlap)
 
 
 # Of a column tile of the tile convolution: samples, warps along samples, warps across columns, blocks a multiprocessor.
