@@ -12,9 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bench.kernels import filters, packing
+from bench.kernels import filters
 from bench.kernels.driver import Launch, Module
-from bench.kernels.plan import Convolution, LastLayer
+from bench.kernels.plan import LastLayer
 from bench.kernels.sources import Kernel, kernel
 
 # No column tile of a convolution reads one sample later.
@@ -129,7 +129,7 @@ class SumLayer:
     """
 
     def __init__(self, stored_leaky: bool, branches: int, slope: float, element: torch.dtype) -> None:
-        self.kernel = kernel("branch_sum", element, LEAKY_IN=int(stored_leaky))
+        self.kernel = kernel("branch_sum", element, LEAKY_IN=int(stored_leaky), BRANCHES=branches)
         self.kernels = (self.kernel,)
         self.branches, self.slope = branches, slope
 
@@ -164,125 +164,3 @@ class FinalLayer:
         grid = (math.ceil(samples / LAST_SAMPLES), batch, 1)
         module = context.modules[self.kernel]
         return Launch(module, grid, LAST_THREADS, shared, "2Pf3P2i", arguments, overlap=context.overlap)
-
-
-# Of a column tile of the tile convolution: samples, warps along samples, warps across columns, blocks a multiprocessor.
-TILES = {
-    128: (128, 2, 4, 2),
-    96: (128, 2, 3, 2),
-    64: (128, 2, 2, 3),
-    32: (128, 4, 1, 4),
-}
-TILE_CHUNK, TILE_STAGES = 32, 4
-# For few samples: narrow tiles and many weights in flight.
-DEEP_COLUMNS, DEEP_SAMPLES, DEEP_CHUNK, DEEP_STAGES = 32, 64, 64, 7
-# Layers of at most this many columns keep all weights in shared memory, where they fit.
-RESIDENT_COLUMNS, RESIDENT_SAMPLES = 48, 256
-# A wider tile is taken when it still makes this many blocks a multiprocessor.
-FULL = 0.85
-
-
-class TileConvolution:
-    """A convolution on ``mma.sync``.
-
-    Args:
-        layer: The plan's.
-        element: Data type of tensors.
-        leaky: Whether results are stored as leaky ReLUs.
-        shared_limit: Shared memory that a block may have, in bytes.
-        device: The GPU.
-    """
-
-    def __init__(
-        self, layer: Convolution, element: torch.dtype, leaky: bool, shared_limit: int, device: torch.device
-    ) -> None:
-        self.layer, self.element, self.leaky, self.shared_limit = layer, element, leaky, shared_limit
-        self.columns = layer.columns if layer.columns <= 56 else round_up(layer.columns, 32)
-        self.piece = 16 if layer.inputs <= 16 else 48 if layer.inputs == 48 else 32
-        self.weight = packing.pack_tile(layer.weight.to(device), self.columns, self.piece, element)
-        self.bias = torch.nn.functional.pad(layer.bias.to(device), (0, self.columns - layer.columns)).contiguous()
-        resident = self._resident()
-        fitting = [kernel for kernel in self._ring() if self.shared_bytes(kernel) <= shared_limit]
-        if resident is not None and self.shared_bytes(resident) <= shared_limit:
-            self.kernels: tuple[Kernel, ...] = (resident,)
-        else:
-            self.kernels = tuple(fitting)
-
-    def _kernel(self, columns: int, samples: int, along: int, across: int, blocks: int, **more: int) -> Kernel:
-        return kernel(
-            "tile_convolution",
-            self.element,
-            COLUMNS=columns,
-            BLOCK_SAMPLES=samples,
-            WARPS_ALONG=along,
-            WARPS_ACROSS=across,
-            BLOCKS_PER_SM=blocks,
-            PIECE=self.piece,
-            LEAKY=int(self.leaky),
-            **more,
-        )
-
-    def _resident(self) -> Kernel | None:
-        if self.columns > RESIDENT_COLUMNS:
-            return None
-        more = {"CHUNK": self.piece, "WEIGHT_STAGES": 2, "RESIDENT": 1}
-        return self._kernel(self.columns, RESIDENT_SAMPLES, 8, 1, 2, **more)
-
-    def _ring(self) -> list[Kernel]:
-        """Widest first, the one for few samples last."""
-        more = {"CHUNK": self.piece, "WEIGHT_STAGES": TILE_STAGES, "RESIDENT": 0}
-        if self.columns % 32:
-            return [self._kernel(self.columns, 128, 4, 1, 2, **more)]
-        boundary = self.layer.shifted_from or 0
-        fits = [width for width in TILES if self.columns % width == 0 and boundary % width == 0]
-        found = []
-        for width in fits:
-            samples, along, across, blocks = TILES[width]
-            found.append(self._kernel(width, samples, along, across, blocks, **more))
-        if self.piece == TILE_CHUNK and self.layer.inputs > TILE_CHUNK:
-            deep = {"CHUNK": DEEP_CHUNK, "WEIGHT_STAGES": DEEP_STAGES, "RESIDENT": 0}
-            found.append(self._kernel(DEEP_COLUMNS, DEEP_SAMPLES, 4, 1, 2, **deep))
-        return found
-
-    def input_stages(self, chosen: Kernel) -> int:
-        """Chunks of input that shared memory holds: a weight in flight may belong to a chunk as far ahead."""
-        values = chosen.values
-        chunks = -(-self.layer.inputs // values["CHUNK"])
-        if values["RESIDENT"]:
-            return chunks
-        return min(1 + -(-(values["WEIGHT_STAGES"] - 1) // self.layer.taps), chunks)
-
-    def shared_bytes(self, chosen: Kernel) -> int:
-        """Shared memory of a block."""
-        values = chosen.values
-        row = (values["CHUNK"] // 8 | 1) * 16
-        chunks = -(-self.layer.inputs // values["CHUNK"])
-        stages = chunks * self.layer.taps if values["RESIDENT"] else values["WEIGHT_STAGES"]
-        rows = values["BLOCK_SAMPLES"] + self.layer.halo
-        return self.input_stages(chosen) * rows * row + stages * values["COLUMNS"] * row
-
-    def choose(self, batch: int, samples: int, processors: int) -> Kernel:
-        """The widest tile that fills the GPU, else the one for few samples."""
-        for candidate in self.kernels:
-            values = candidate.values
-            blocks = batch * -(-samples // values["BLOCK_SAMPLES"]) * (self.columns // values["COLUMNS"])
-            if values["CHUNK"] != DEEP_CHUNK and blocks >= FULL * processors:
-                return candidate
-        return self.kernels[-1]
-
-    def launch(
-        self, context: Context, chosen: Kernel, x: int, out: int, residual: int, batch: int, samples: int
-    ) -> Launch:
-        """``out = [leaky](convolution(x) + residual)``."""
-        layer, values = self.layer, chosen.values
-        shifted = NEVER_SHIFTED if layer.shifted_from is None else layer.shifted_from // values["COLUMNS"]
-        chunks = -(-layer.inputs // values["CHUNK"])
-        arguments = (
-            *(x, self.weight.data_ptr(), self.bias.data_ptr(), residual, out),
-            *(samples, layer.inputs, layer.columns, self.columns, chunks, layer.taps, layer.dilation, layer.offset),
-            *(shifted, self.input_stages(chosen)),
-        )
-        grid = (-(-samples // values["BLOCK_SAMPLES"]), self.columns // values["COLUMNS"], batch)
-        threads = WARP * values["WARPS_ALONG"] * values["WARPS_ACROSS"]
-        module = context.modules[chosen]
-        return Launch(module, grid, threads, self.shared_bytes(chosen), "5P10i", arguments, overlap=context.overlap)

@@ -21,12 +21,12 @@ from bench.kernels.layers import (
     FinalLayer,
     MelLayer,
     SumLayer,
-    TileConvolution,
     bands_on,
     round_up,
 )
 from bench.kernels.plan import Convolution, Plan, Stage, Step
 from bench.kernels.sources import Kernel
+from bench.kernels.tile import TileConvolution
 
 PATHS = ("hopper", "portable")
 # Below this many frames a batch, kernels overlap with the ones in front: launches are what the time is made of.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import WrongOutputError
-from bench.kernels import filters, hopper, layers, reference
+from bench.kernels import filters, hopper, layers, reference, tile
 from bench.kernels.driver import Launch, Module
 from bench.kernels.plan import Convolution, LastLayer, Step
 from bench.kernels.sources import Kernel
@@ -108,13 +108,13 @@ class _Bench:
 
 
 def _convolution(bench: _Bench, made: Callable[[Convolution], object], inputs: int, columns: int) -> list[Error]:
-    tile = bench.values["COLUMNS"]
+    width = bench.values["COLUMNS"]
     cases = [
         (bench.convolution(inputs, columns, 3, 2), 150, True),
         (bench.convolution(inputs, columns, 7, 1), 5, False),
     ]
-    if columns == 2 * tile:
-        phases = bench.convolution(inputs, columns, 2, 1, offset=-1, shifted_from=tile, rate=2)
+    if columns == 2 * width:
+        phases = bench.convolution(inputs, columns, 2, 1, offset=-1, shifted_from=width, rate=2)
         cases.append((phases, 131, False))
     errors = []
     for layer, samples, with_residual in cases:
@@ -150,7 +150,7 @@ def _tile(bench: _Bench) -> list[Error]:
     limit = hopper.SHARED_LIMIT
     leaky = bool(values["LEAKY"])
     return _convolution(
-        bench, lambda layer: layers.TileConvolution(layer, bench.element, leaky, limit, bench.device), inputs, columns
+        bench, lambda layer: tile.TileConvolution(layer, bench.element, leaky, limit, bench.device), inputs, columns
     )
 
 
@@ -204,13 +204,13 @@ def _leaky_step(bench: _Bench) -> list[Error]:
 
 
 def _sum(bench: _Bench) -> list[Error]:
-    stored_leaky, errors = bool(bench.values["LEAKY_IN"]), []
-    for count in range(1, 5):
+    stored_leaky, count, errors = bool(bench.values["LEAKY_IN"]), bench.values["BRANCHES"], []
+    for slope in (0.1, 1.0):
         branches = [bench.random(BATCH, 37, 8) for _ in range(count)]
         there, out = [bench.on_device(branch) for branch in branches], bench.empty(BATCH, 37, 8)
-        layer = layers.SumLayer(stored_leaky, count, 0.1, bench.element)
+        layer = layers.SumLayer(stored_leaky, count, slope, bench.element)
         launch = layer.launch(bench.context, [branch.data_ptr() for branch in there], out.data_ptr(), out.numel())
-        errors.append(compare(bench.run(launch, out), reference.branch_sum(branches, stored_leaky, 0.1)))
+        errors.append(compare(bench.run(launch, out), reference.branch_sum(branches, stored_leaky, slope)))
     return errors
 
 

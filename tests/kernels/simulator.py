@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - a method is named after the kernel that it stands for
 """A stand-in for the GPU: kernels by their meaning, on the memory that launches point to.
 
 Weights are read from their packed form by the address arithmetic of the CUDA sources, written down a second time

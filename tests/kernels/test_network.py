@@ -4,50 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.kernels.network import Network, Send
+from bench.errors import UnsupportedError
+from bench.kernels import network as network_module
+from bench.kernels.network import Fork, Join, Network, Send
 from bench.kernels.plan import make_plan
-from bench.vocoders import Vocoder
-from bench.vocoders.bigvgan import BigVgan, BigVganConfig
-from bench.vocoders.hifigan import HifiGan, HifiGanConfig
-from bench.vocoders.synthetic import initialise
+from tests.kernels.networks import MODELS, bigvgan
 from tests.kernels.simulator import FakeModule, Simulator, install
 
 CPU = torch.device("cpu")
-
-
-def filled(model: Vocoder) -> Vocoder:
-    """A network with synthetic weights and biases other than zero."""
-    model.eval().requires_grad_(False)
-    initialise(model, 0)
-    torch.manual_seed(1)
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias") and name != "conv_pre.bias":
-            parameter.uniform_(-0.1, 0.1)
-    return model
-
-
-def bigvgan(**changes: object) -> Vocoder:
-    """A BigVGAN of four widths: wide, 96, 48 and 24 channels."""
-    fields = {
-        "upsample_initial_channel": 384,
-        "upsample_rates": (4, 2, 2, 2),
-        "upsample_kernel_sizes": (8, 4, 4, 4),
-        "resblock_kernel_sizes": (3, 11),
-        "resblock_dilation_sizes": ((1, 3), (1, 5)),
-    }
-    return filled(BigVgan(BigVganConfig(**(fields | changes))))  # type: ignore[arg-type]
-
-
-def hifigan(**changes: object) -> Vocoder:
-    """A HiFi-GAN of four widths: 128, 64, 32 and 16 channels."""
-    fields = {
-        "upsample_initial_channel": 256,
-        "upsample_rates": (5, 3, 2, 2),
-        "upsample_kernel_sizes": (11, 9, 4, 4),
-        "resblock_kernel_sizes": (3, 7),
-        "resblock_dilation_sizes": ((1, 3), (1, 5)),
-    }
-    return filled(HifiGan(HifiGanConfig(**(fields | changes))))  # type: ignore[arg-type]
 
 
 def simulate(network: Network, mel: Tensor) -> Tensor:
@@ -69,21 +33,6 @@ def snr_db(got: Tensor, expected: Tensor) -> float:
     return float(10 * torch.log10(expected.double().square().sum() / error))
 
 
-MODELS = {
-    "bigvgan": lambda: bigvgan(),
-    "amp2-snake": lambda: bigvgan(resblock="2", activation="snake", snake_logscale=False, use_tanh_at_final=True),
-    "odd-widths": lambda: bigvgan(
-        upsample_initial_channel=320,
-        upsample_rates=(3, 2),
-        upsample_kernel_sizes=(9, 2),
-        use_bias_at_final=True,
-    ),
-    "hifigan": lambda: hifigan(),
-    "resblock2": lambda: hifigan(resblock="2"),
-    "one-branch": lambda: hifigan(resblock_kernel_sizes=(5,), resblock_dilation_sizes=((1, 2, 4),)),
-}
-
-
 @pytest.mark.parametrize("path", ["hopper", "portable"])
 @pytest.mark.parametrize("name", MODELS)
 def test_launches_compute_the_vocoder(name: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,3 +51,45 @@ def test_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     model = bigvgan()
     mel = 3 * torch.randn(1, 100, 3) - 6
     assert snr_db(simulate(Network(make_plan(model, torch.bfloat16), "hopper", CPU), mel), model(mel)) > 36
+
+
+def test_a_shape_has_its_own_memory_and_no_launch_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared memory is within the GPU's limit for every launch, on a small card too."""
+    for path, capability, limit in (("hopper", (9, 0), 232448), ("portable", (8, 6), 101376)):
+        install(monkeypatch, capability)
+        network = Network(make_plan(MODELS["bigvgan"]()), path, CPU)
+        network.modules = {kernel: FakeModule(kernel) for kernel in network.kernels}  # type: ignore[misc]
+        for batch, frames in ((1, 1), (4, 300)):
+            network.schedule(batch, frames)
+        assert max(module.shared_bytes for module in network.modules.values()) <= limit  # type: ignore[attr-defined]
+
+
+def test_the_longest_branch_runs_on_the_callers_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Branches fork behind the upsampling, join in front of the sum, and the longest one is on lane 0."""
+    install(monkeypatch)
+    network = Network(make_plan(MODELS["hifigan"]()), "hopper", CPU)
+    network.modules = {kernel: FakeModule(kernel) for kernel in network.kernels}  # type: ignore[misc]
+    items = network.schedule(1, 4).items
+    inside = False
+    lanes: list[int] = []
+    for item in items:
+        if isinstance(item, Fork):
+            inside, lanes = True, []
+        elif isinstance(item, Join):
+            assert set(lanes) == {0, 1}
+            inside = False
+        else:
+            lanes.append(item.lane)
+            assert inside or item.lane == 0
+    # The branch with seven taps is the second in the plan and comes first.
+    first_branch = items[items.index(next(i for i in items if isinstance(i, Fork))) + 1]
+    assert isinstance(first_branch, Send)
+    assert 7 in first_branch.launch.arguments
+
+
+def test_a_wide_halo_is_unsupported_on_a_small_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A convolution that fits no kernel is said to be unsupported, with what it needs."""
+    install(monkeypatch, (8, 6))
+    monkeypatch.setattr(network_module, "LEAST_SHARED_LIMIT", 20000)
+    with pytest.raises(UnsupportedError, match="shared memory"):
+        Network(make_plan(MODELS["bigvgan"]()), "portable", CPU)
