@@ -37,9 +37,11 @@ class WideConvolution:
     """
 
     def __init__(self, layer: Convolution, element: torch.dtype, leaky: bool, device: torch.device) -> None:
-        self.layer, self.element, self.leaky = layer, element, leaky
+        self.layer, self.element, self.leaky = layer.bare(), element, leaky
+        self._input_bytes = round_up((BLOCK_SAMPLES + layer.halo) * CHUNK_BYTES, 1024)
         self.weight = packing.pack_wide(layer.weight.to(device), element)
         self.bias = layer.bias.to(device).contiguous()
+        self._addresses, self._chunks = (self.weight.data_ptr(), self.bias.data_ptr()), self.weight.shape[0]
         boundary = layer.shifted_from or 0
         widths = [width for width in STAGES if layer.columns % width == 0 and boundary % width == 0]
         if layer.columns % 32:
@@ -73,10 +75,6 @@ class WideConvolution:
             LEAKY=int(self.leaky),
         )
 
-    @property
-    def _input_bytes(self) -> int:
-        return round_up((BLOCK_SAMPLES + self.layer.halo) * CHUNK_BYTES, 1024)
-
     def shared_bytes(self, chosen: Kernel) -> int:
         """Shared memory of a block."""
         values = chosen.values
@@ -109,9 +107,9 @@ class WideConvolution:
             code = driver.TENSOR_BFLOAT16 if context.element is torch.bfloat16 else driver.TENSOR_FLOAT16
             context.maps[made] = driver.tensor_map(x, code, sizes, box)
         shifted = NEVER_SHIFTED if layer.shifted_from is None else layer.shifted_from // columns
-        tensors = (context.maps[made], self.weight.data_ptr(), self.bias.data_ptr(), residual, out)
-        chunks = self.weight.shape[0]
-        numbers = (samples, layer.columns, chunks, layer.taps, layer.dilation, layer.offset, shifted, self._input_bytes)
+        tensors = (context.maps[made], *self._addresses, residual, out)
+        windows = (self._chunks, layer.taps, layer.dilation, layer.offset)
+        numbers = (samples, layer.columns, *windows, shifted, self._input_bytes)
         grid = (-(-samples // BLOCK_SAMPLES), layer.columns // columns, batch)
         module, shared = context.modules[chosen], self.shared_bytes(chosen)
         return Launch(module, grid, 320, shared, "128s4P8i", (*tensors, *numbers), overlap=context.overlap)
@@ -140,7 +138,7 @@ class ActivatedConvolution:
 
     def __init__(self, layer: Convolution, snake: Tensor, bands: Tensor, element: torch.dtype) -> None:
         device = bands.device
-        self.layer, self.channels, self.bands = layer, layer.inputs, bands
+        self.layer, self.channels, self.bands = layer.bare(), layer.inputs, bands
         self.weight = packing.pack_narrow(layer.weight.to(device), element)
         self.bias, self.snake = layer.bias.to(device).contiguous(), snake.to(device).contiguous()
         self.kernel = hopper_kernel("activated_convolution", element, **narrow_constants(self.channels))

@@ -142,7 +142,7 @@ class Network:
     """
 
     def __init__(self, plan: Plan, path: str, device: torch.device) -> None:
-        self.plan, self.path, self.device = plan, path, device
+        self.plan, self.path, self.device = plan.bare(), path, device
         properties = torch.cuda.get_device_properties(device)
         self.processors = properties.multi_processor_count
         capability = (properties.major, properties.minor)
@@ -152,7 +152,7 @@ class Network:
         self.bands = bands_on(device, plan.element)
         self.mel = self._keep(MelLayer(plan.bands, plan.element))
         self.first = self._convolution(plan.first)
-        self.stages = [self._stage(stage) for stage in plan.stages]
+        self.stages = [self._stage(*pair) for pair in zip(plan.stages, self.plan.stages, strict=True)]
         self.final = self._keep(FinalLayer(plan.last, self.bands, plan.element))
         self.modules: Mapping[Kernel, Module] = {}
 
@@ -281,11 +281,11 @@ class Network:
             )
         return self._keep(made)
 
-    def _stage(self, stage: Stage) -> _StageLayers:
+    def _stage(self, stage: Stage, bare: Stage) -> _StageLayers:
         element = self.plan.element
         total = SumLayer(not self.plan.snake, len(stage.branches), stage.slope, element)
         branches = tuple(tuple(self._step(step) for step in branch) for branch in stage.branches)
-        return _StageLayers(self._convolution(stage.upsample), branches, self._keep(total), stage)
+        return _StageLayers(self._convolution(stage.upsample), branches, self._keep(total), bare)
 
     def _step(self, step: Step) -> StepSender:
         if self.plan.snake:

@@ -4,7 +4,8 @@ A plan is the one thing that both code paths are built from. It holds plain weig
 said at each. ``make_plan`` raises :class:`bench.errors.UnsupportedError` with the reason where a shape does not fit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -46,25 +47,29 @@ class Convolution:
     shifted_from: int | None = None
     rate: int = 1
 
-    @property
+    @cached_property
     def taps(self) -> int:
         """Taps of a window."""
         return self.weight.shape[0]
 
-    @property
+    @cached_property
     def columns(self) -> int:
         """Output columns: channels times rate."""
         return self.weight.shape[1]
 
-    @property
+    @cached_property
     def inputs(self) -> int:
         """Input channels."""
         return self.weight.shape[2]
 
-    @property
+    @cached_property
     def halo(self) -> int:
         """Samples that a window reaches beyond one."""
         return (self.taps - 1) * self.dilation
+
+    def bare(self) -> "Convolution":
+        """The same without the weight's values, which a layer has packed."""
+        return replace(self, weight=self.weight.to("meta"))
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,21 @@ class Plan:
     stages: tuple[Stage, ...]
     last: LastLayer
     samples_per_frame: int
+
+    def bare(self) -> "Plan":
+        """The same without the values of its convolutions' weights."""
+        stages = tuple(
+            replace(
+                stage,
+                upsample=stage.upsample.bare(),
+                branches=tuple(
+                    tuple(replace(step, convolutions=tuple(c.bare() for c in step.convolutions)) for step in branch)
+                    for branch in stage.branches
+                ),
+            )
+            for stage in self.stages
+        )
+        return replace(self, first=self.first.bare(), stages=stages)
 
 
 def make_plan(vocoder: Vocoder, element: torch.dtype = torch.float16) -> Plan:

@@ -44,9 +44,9 @@ class Resources:
 
 
 def parse_report(report: str) -> Resources:
-    """Reads what ``ptxas -v`` says of one kernel.
+    r"""Reads what ``ptxas -v`` says of one kernel.
 
-    >>> text = "0 bytes stack frame, 4 bytes spill stores, 8 bytes spill loads\\nUsed 64 registers, 128 bytes smem"
+    >>> text = "0 bytes stack frame, 4 bytes spill stores, 8 bytes spill loads\nUsed 64 registers, 128 bytes smem"
     >>> parse_report(text)
     Resources(registers=64, spill_bytes=4, shared_bytes=128, serialised=False)
 

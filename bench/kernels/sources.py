@@ -54,12 +54,18 @@ class Kernel:
 
 def kernel(name: str, element: torch.dtype, /, **constants: int) -> Kernel:
     """A kernel of every GPU, with constants by keyword."""
-    return Kernel(name, tuple(sorted(constants.items())), str(element).removeprefix("torch."))
+    return _kernel(name, element, tuple(sorted(constants.items())), False)
 
 
 def hopper_kernel(name: str, element: torch.dtype, /, **constants: int) -> Kernel:
     """A kernel of Hopper, with constants by keyword."""
-    return Kernel(name, tuple(sorted(constants.items())), str(element).removeprefix("torch."), hopper=True)
+    return _kernel(name, element, tuple(sorted(constants.items())), True)
+
+
+@cache
+def _kernel(name: str, element: torch.dtype, constants: tuple[tuple[str, int], ...], hopper: bool) -> Kernel:
+    """One object for a kernel, so that looking it up compares no constants."""
+    return Kernel(name, constants, str(element).removeprefix("torch."), hopper)
 
 
 def source(wanted: Kernel) -> str:

@@ -80,11 +80,13 @@ class TileConvolution:
     def __init__(
         self, layer: Convolution, element: torch.dtype, leaky: bool, shared_limit: int, device: torch.device
     ) -> None:
-        self.layer, self.element, self.leaky, self.shared_limit = layer, element, leaky, shared_limit
+        self.layer, self.element, self.leaky, self.shared_limit = layer.bare(), element, leaky, shared_limit
+        self._memory: dict[Kernel, tuple[int, int]] = {}
         self.columns = layer.columns if layer.columns <= 56 else round_up(layer.columns, 32)
         self.piece = 16 if layer.inputs <= 16 else 48 if layer.inputs == 48 else 32
         self.weight = packing.pack_tile(layer.weight.to(device), self.columns, self.piece, element)
         self.bias = F.pad(layer.bias.to(device), (0, self.columns - layer.columns)).contiguous()
+        self._addresses = self.weight.data_ptr(), self.bias.data_ptr()
         resident = self._resident()
         if resident is not None and self.shared_bytes(resident) <= shared_limit:
             self._choices = [(resident, 0.0)]
@@ -140,6 +142,12 @@ class TileConvolution:
             return chunks
         return min(1 + -(-(values["WEIGHT_STAGES"] - 1) // self.layer.taps), chunks)
 
+    def memory(self, chosen: Kernel) -> tuple[int, int]:
+        """Chunks of input in shared memory, and its bytes."""
+        if chosen not in self._memory:
+            self._memory[chosen] = self.input_stages(chosen), self.shared_bytes(chosen)
+        return self._memory[chosen]
+
     def shared_bytes(self, chosen: Kernel) -> int:
         """Shared memory of a block."""
         values = chosen.values
@@ -165,12 +173,13 @@ class TileConvolution:
         layer, values = self.layer, chosen.values
         shifted = NEVER_SHIFTED if layer.shifted_from is None else layer.shifted_from // values["COLUMNS"]
         chunks = -(-layer.inputs // values["CHUNK"])
+        input_stages, shared = self.memory(chosen)
         arguments = (
-            *(x, self.weight.data_ptr(), self.bias.data_ptr(), residual, out),
+            *(x, *self._addresses, residual, out),
             *(samples, layer.inputs, layer.columns, self.columns, chunks, layer.taps, layer.dilation, layer.offset),
-            *(shifted, self.input_stages(chosen)),
+            *(shifted, input_stages),
         )
         grid = (-(-samples // values["BLOCK_SAMPLES"]), self.columns // values["COLUMNS"], batch)
         threads = WARP * values["WARPS_ALONG"] * values["WARPS_ACROSS"]
         module = context.modules[chosen]
-        return Launch(module, grid, threads, self.shared_bytes(chosen), "5P10i", arguments, overlap=context.overlap)
+        return Launch(module, grid, threads, shared, "5P10i", arguments, overlap=context.overlap)
