@@ -170,21 +170,30 @@ class Network:
         """Weights of the matrix products."""
         return [weight for weight in self._weights if weight.dim() > 2]
 
-    def schedule(self, batch: int, frames: int, mel: int = 0, sink: Callable[[Item], None] = _nowhere) -> Schedule:
-        """The launches of a shape, with memory of its own.
+    def schedule(
+        self,
+        batch: int,
+        frames: int,
+        mel: int = 0,
+        sink: Callable[[Item], None] = _nowhere,
+        memory: torch.Tensor | None = None,
+    ) -> Schedule:
+        """The launches of a shape.
 
         Args:
             batch: Of the mel.
             frames: Of the mel.
             mel: Its address.
             sink: Gets every item as soon as it is made, so that a GPU can begin while the rest is being prepared.
+            memory: Bytes that the tensors may lie in; where they do not fit, or for None, there is a new block.
         """
         sizes, samples = self._sizes(batch, frames)
         offsets, total = {}, 0
         for name, size in sizes.items():
             offsets[name] = total
             total += round_up(size, ALIGNMENT)
-        memory = torch.empty(total + ALIGNMENT, dtype=torch.uint8, device=self.device)
+        if memory is None or memory.numel() < total + ALIGNMENT:
+            memory = torch.empty(total + ALIGNMENT, dtype=torch.uint8, device=self.device)
         base = round_up(memory.data_ptr(), ALIGNMENT)
         addresses = {name: base + offset for name, offset in offsets.items()}
         overlap = batch * frames < OVERLAP_FRAMES

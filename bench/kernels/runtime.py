@@ -75,7 +75,7 @@ def _wait(stream: int, event: ctypes.c_void_p) -> None:
 
 
 class Runtime:
-    """A network at any shape, on the current stream.
+    """A network at any shape, on the current stream; calls that follow each other are on one stream or synchronised.
 
     Args:
         network: With its modules loaded.
@@ -88,11 +88,12 @@ class Runtime:
         self._lanes = _Lanes(lanes, network.device)
         self._capture_stream = torch.cuda.Stream(network.device)
         self._shapes: OrderedDict[tuple[int, int], _Shape] = OrderedDict()
+        self._memory: Tensor | None = None
 
     def run(self, mel: Tensor) -> Tensor:
         """``(batch, bands, frames)`` float32 mel to float32 ``(batch, 1, samples)`` audio.
 
-        The audio's memory is used again at the next call of the shape.
+        The audio's memory is used again at the next call.
         """
         mel = mel.contiguous()
         batch, _, frames = mel.shape
@@ -115,14 +116,16 @@ class Runtime:
 
     @property
     def memory_bytes(self) -> int:
-        """Tensors of the shapes that are kept, without their graphs."""
-        return sum(shape.schedule.memory.numel() for shape in self._shapes.values())
+        """Tensors of the shapes that are kept, without their graphs; shapes share a block where they fit."""
+        blocks = {shape.schedule.memory.data_ptr(): shape.schedule.memory.numel() for shape in self._shapes.values()}
+        return sum(blocks.values())
 
     def close(self) -> None:
         """Gives the graphs' and the tensors' memory back."""
         torch.cuda.synchronize(self.network.device)
         while self._shapes:
             self._drop(self._shapes.popitem()[1])
+        self._memory = None
 
     def _first_run(self, batch: int, frames: int, mel: int, stream: int) -> Tensor:
         """Sends the launches while they are prepared."""
@@ -130,7 +133,8 @@ class Runtime:
             # What is running may still use it; its graph is destroyed when it has finished.
             torch.cuda.synchronize(self.network.device)
             self._drop(self._shapes.popitem(last=False)[1])
-        schedule = self.network.schedule(batch, frames, mel, self._lanes.sink(stream))
+        schedule = self.network.schedule(batch, frames, mel, self._lanes.sink(stream), self._memory)
+        self._memory = schedule.memory
         self._shapes[batch, frames] = _Shape(schedule, mel)
         return schedule.audio
 

@@ -98,6 +98,16 @@ def test_shapes_are_bounded(network: Network) -> None:
     assert all(graph.closed for graph in FakeGraph.made)
 
 
+def test_shapes_share_memory_where_they_fit(network: Network) -> None:
+    """Shorter shapes lie in the longest one's block, and still give their own audio."""
+    running = Runtime(network, 4)
+    mels = [3 * torch.randn(1, 100, frames) - 6 for frames in (6, 2, 5)]
+    first = [running.run(mel).clone() for mel in mels]
+    assert running.memory_bytes == running._shapes[1, 6].schedule.memory.numel()
+    again = [running.run(mel).clone() for mel in mels]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
 def test_counts_name_kernels(network: Network) -> None:
     """The launches of a shape by kernel, for the record."""
     running = Runtime(network, 1)
