@@ -25,6 +25,7 @@ from bench.kernels.layers import (
     round_up,
 )
 from bench.kernels.plan import Convolution, Plan, Stage, Step
+from bench.kernels.schedule import Emitter, Fork, Item, Join, Schedule, Send, nowhere
 from bench.kernels.sources import Kernel
 from bench.kernels.tile import TileConvolution
 
@@ -37,80 +38,6 @@ SHARED_LIMITS = {(8, 0): 166912, (8, 7): 166912, (9, 0): 232448, (10, 0): 232448
 LEAST_SHARED_LIMIT = 101376
 
 
-@dataclass(frozen=True)
-class Send:
-    """A launch on a lane: 0 is the caller's stream."""
-
-    lane: int
-    launch: Launch
-
-
-@dataclass(frozen=True)
-class Fork:
-    """The lanes up to ``lanes - 1`` wait for lane 0."""
-
-    lanes: int
-
-
-@dataclass(frozen=True)
-class Join:
-    """Lane 0 waits for the lanes up to ``lanes - 1``."""
-
-    lanes: int
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The launches of a shape.
-
-    Attributes:
-        items: In order; the first is the launch that reads the mel.
-        memory: The block that tensors lie in.
-        audio: The output, in ``memory``.
-    """
-
-    items: tuple[Send | Fork | Join, ...]
-    memory: torch.Tensor
-    audio: torch.Tensor
-
-
-Item = Send | Fork | Join
-
-
-def _nowhere(_: Item) -> None:
-    """For schedules that are sent later."""
-
-
-class _Emitter:
-    """Collects launches for a batch."""
-
-    def __init__(
-        self, context: Context, batch: int, addresses: Mapping[str, int], sink: Callable[[Item], None]
-    ) -> None:
-        self.context, self.batch, self.addresses = context, batch, addresses
-        self.items: list[Send | Fork | Join] = []
-        self.sink = sink
-        self.lane = 0
-        self.after_fork = False
-
-    def send(self, launch: Launch) -> None:
-        # The first kernel of a branch waits for another stream's, which launches cannot overlap with.
-        if self.after_fork:
-            launch.serialise()
-        self.after_fork = False
-        self.add(Send(self.lane, launch))
-
-    def add(self, item: Item) -> None:
-        self.items.append(item)
-        self.sink(item)
-
-    def convolution(self, layer: ConvolutionLayer, x: str, out: str, samples: int, residual: str = "") -> None:
-        chosen = layer.choose(self.batch, samples, self.context.processors)
-        at = self.addresses
-        kept = at[residual] if residual else 0
-        self.send(layer.launch(self.context, chosen, at[x], at[out], kept, self.batch, samples))
-
-
 class _Layer(Protocol):
     @property
     def kernels(self) -> tuple[Kernel, ...]: ...
@@ -118,7 +45,7 @@ class _Layer(Protocol):
 
 _AnyLayer = TypeVar("_AnyLayer", bound=_Layer)
 # Sends a step from one tensor to another: (emitter, x, out, spare, samples).
-StepSender = Callable[[_Emitter, str, str, str, int], None]
+StepSender = Callable[[Emitter, str, str, str, int], None]
 
 
 @dataclass(frozen=True)
@@ -175,7 +102,7 @@ class Network:
         batch: int,
         frames: int,
         mel: int = 0,
-        sink: Callable[[Item], None] = _nowhere,
+        sink: Callable[[Item], None] = nowhere,
         memory: torch.Tensor | None = None,
     ) -> Schedule:
         """The launches of a shape.
@@ -198,7 +125,7 @@ class Network:
         addresses = {name: base + offset for name, offset in offsets.items()}
         overlap = batch * frames < OVERLAP_FRAMES
         context = Context(self.modules, self.plan.element, self.processors, overlap)
-        emitter = _Emitter(context, batch, addresses, sink)
+        emitter = Emitter(context, batch, addresses, sink)
         self._emit(emitter, mel, frames)
         start = addresses["audio"] - memory.data_ptr()
         audio = memory[start : start + 4 * batch * samples].view(torch.float32).view(batch, 1, samples)
@@ -233,7 +160,7 @@ class Network:
         sizes["audio"] = 4 * batch * samples
         return sizes, samples
 
-    def _emit(self, emitter: _Emitter, mel: int, frames: int) -> None:
+    def _emit(self, emitter: Emitter, mel: int, frames: int) -> None:
         at, batch = emitter.addresses, emitter.batch
         emitter.send(self.mel.launch(emitter.context, mel, at["mel"], batch, frames))
         emitter.convolution(self.first, "mel", "main0", frames)
@@ -250,7 +177,7 @@ class Network:
         emitter.send(self.final.launch(emitter.context, at[x], at["audio"], batch, samples))
 
     @staticmethod
-    def _emit_branches(emitter: _Emitter, layers: _StageLayers, samples: int) -> list[str]:
+    def _emit_branches(emitter: Emitter, layers: _StageLayers, samples: int) -> list[str]:
         """Sends the branches, the longest first and on lane 0; returns the names of their results in order."""
         work = [sum(c.taps for step in branch for c in step.convolutions) for branch in layers.stage.branches]
         order = sorted(range(len(work)), key=lambda index: -work[index])
@@ -306,7 +233,7 @@ class Network:
             )
         layers = [self._convolution(layer) for layer in step.convolutions]
 
-        def send(to: _Emitter, x: str, out: str, spare: str, samples: int) -> None:
+        def send(to: Emitter, x: str, out: str, spare: str, samples: int) -> None:
             if len(layers) == 2:
                 to.convolution(layers[0], x, spare, samples)
                 to.convolution(layers[1], spare, out, samples, x)
@@ -327,7 +254,7 @@ class Network:
         activations = [self._keep(ActivationLayer(snake, self.bands, element)) for snake in step.snakes]
         layers = [self._convolution(layer) for layer in step.convolutions]
 
-        def send(to: _Emitter, x: str, out: str, spare: str, samples: int) -> None:
+        def send(to: Emitter, x: str, out: str, spare: str, samples: int) -> None:
             at, source = to.addresses, x
             for number, (activation, layer) in enumerate(zip(activations, layers, strict=True)):
                 last = number == len(layers) - 1
@@ -344,7 +271,7 @@ class Network:
             for layer, snake in pairs
         ]
 
-        def send(to: _Emitter, x: str, out: str, spare: str, samples: int) -> None:
+        def send(to: Emitter, x: str, out: str, spare: str, samples: int) -> None:
             at = to.addresses
             first = spare if len(layers) == 2 else out
             kept = 0 if len(layers) == 2 else at[x]

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from bench.kernels import driver
-from bench.kernels.network import Fork, Item, Network, Schedule, Send
+from bench.kernels.network import Network
+from bench.kernels.schedule import Fork, Item, Schedule, Send
 
 _DISABLE_TIMING = 2
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from bench.kernels import driver, emulation, filters, reference
 from bench.kernels.driver import Launch
-from bench.kernels.network import Send
 from bench.kernels.plan import Convolution
+from bench.kernels.schedule import Send
 from bench.kernels.sources import Kernel
 
 SIZES = {torch.float16: 2, torch.bfloat16: 2, torch.float32: 4}

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from bench.errors import UnsupportedError
 from bench.kernels import network as network_module
-from bench.kernels.network import Fork, Join, Network, Send
+from bench.kernels.network import Network
 from bench.kernels.plan import make_plan
+from bench.kernels.schedule import Fork, Join, Send
 from tests.kernels.networks import MODELS, bigvgan
 from tests.kernels.simulator import FakeModule, Simulator, install
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from bench.errors import UnsupportedError
 from bench.kernels import filters, packing, reference
-from bench.kernels.plan import make_plan
+from bench.kernels.plan import Convolution, make_plan
 from tests.kernels.networks import MODELS, bigvgan, hifigan
 from tests.kernels.test_network import snr_db
 
@@ -32,7 +32,7 @@ def test_polyphase_is_the_transposed_convolution(rate: int, kernel: int) -> None
     if first is not None:
         forms.append((packing.unshifted(packed, first), None))
     for form, shifted in forms:
-        layer = reference.Convolution(form, torch.zeros(8 * rate), 1, offset, shifted, rate)
+        layer = Convolution(form, torch.zeros(8 * rate), 1, offset, shifted, rate)
         torch.testing.assert_close(reference.convolution(x, layer).transpose(1, 2), expected, rtol=1e-4, atol=1e-4)
 
 
