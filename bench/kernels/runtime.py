@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.errors import InputError
 from bench.kernels import driver
 from bench.kernels.network import Network
 from bench.kernels.schedule import Fork, Item, Schedule, Send
@@ -95,9 +96,16 @@ class Runtime:
         """``(batch, bands, frames)`` float32 mel to float32 ``(batch, 1, samples)`` audio.
 
         The audio's memory is used again at the next call.
+
+        Raises:
+            InputError: the mel has another data type or number of bands, which the kernels would misread.
         """
+        batch, bands, frames = mel.shape
+        if mel.dtype is not torch.float32 or bands != self.network.plan.bands:
+            raise InputError(
+                f"the kernels read a float32 mel of {self.network.plan.bands} bands, not {bands} of {mel.dtype}"
+            )
         mel = mel.contiguous()
-        batch, _, frames = mel.shape
         stream = torch.cuda.current_stream(mel.device).cuda_stream
         shape = self._shapes.get((batch, frames))
         if shape is None:

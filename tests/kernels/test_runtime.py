@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from bench.errors import InputError
 from bench.kernels import driver, runtime
 from bench.kernels.network import Network
 from bench.kernels.plan import make_plan
@@ -96,6 +97,13 @@ def test_shapes_are_bounded(network: Network) -> None:
     running.close()
     assert running.memory_bytes == 0 < held
     assert all(graph.closed for graph in FakeGraph.made)
+
+
+@pytest.mark.parametrize("mel", [torch.zeros(1, 100, 2, dtype=torch.float16), torch.zeros(1, 80, 2)])
+def test_a_mel_that_would_be_misread_is_an_input_error(network: Network, mel: torch.Tensor) -> None:
+    """Kernels see addresses only, so type and bands are looked at before."""
+    with pytest.raises(InputError, match="float32 mel of 100 bands"):
+        Runtime(network, 1).run(mel)
 
 
 def test_shapes_share_memory_where_they_fit(network: Network) -> None:
