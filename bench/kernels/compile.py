@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from bench.engines import EngineStore
 from bench.errors import UnsupportedError
 from bench.kernels import driver
 from bench.kernels.sources import Kernel, source
@@ -24,6 +23,25 @@ from bench.kernels.sources import Kernel, source
 OPTIONS: dict[str, Any] = {"std": "c++17", "device_as_default_execution_space": True}
 # The form of what the self-check looks at; a stricter check raises it, and kernels are checked again.
 CHECK = "1"
+
+
+class Kept(Protocol):
+    """What a cache hands out."""
+
+    @property
+    def plan(self) -> bytes:
+        """The machine code."""
+
+    @property
+    def from_cache(self) -> bool:
+        """Whether it was read rather than built."""
+
+
+class KernelStore(Protocol):
+    """The engine cache, as far as kernels need it."""
+
+    def fetch(self, key: Mapping[str, str], build: Callable[[], bytes]) -> Kept:
+        """What is kept under a key, built if need be."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +130,7 @@ def key(kernel: Kernel, arch: str, gpu: str) -> dict[str, str]:
 def load(
     kernels: Iterable[Kernel],
     device: torch.device,
-    store: EngineStore | None,
+    store: KernelStore | None,
     check: Callable[[Kernel, driver.Module], None],
 ) -> Compiled:
     """The kernels on a GPU, from the cache or compiled and checked.

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from bench.errors import UnsupportedError
-from bench.kernels import filters, packing, reference
+from bench.kernels import filters, packing, reference, sources
 from bench.kernels.plan import Convolution, make_plan
+from bench.vocoders.hifigan import SLOPE
 from tests.kernels.networks import MODELS, bigvgan, hifigan
 from tests.kernels.test_network import snr_db
 
@@ -88,3 +89,10 @@ def test_the_scale_rounds_the_taps_best() -> None:
 
     assert loss(filters.SCALES[torch.float16]) < 1e-5
     assert loss(1.0) > 30 * loss(filters.SCALES[torch.float16]) / 2
+
+
+def test_the_kernels_slope_is_the_networks() -> None:
+    """The slope is written into the CUDA sources, its inverse too."""
+    text = (sources.FOLDER / "element.cuh").read_text(encoding="utf-8")
+    assert f"fmaxf(x, {SLOPE}f * x)" in text
+    assert f"fminf(y, {1 / SLOPE:.0f}.f * y)" in text
