@@ -4,8 +4,6 @@ One worker serves the cases of one version, backend and precision that follow on
 gets a fresh one. In-process, for debugging, everything runs where the sweep does.
 """
 
-import hashlib
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +12,7 @@ from typing import Any
 
 from bench.case import Case
 from bench.errors import InputError, first_line
+from bench.files import file_name
 from bench.records.schema import Record, Status
 from bench.records.writing import write_whole
 from bench.run.job import Job, Kind
@@ -146,7 +145,7 @@ class Cases:
         """Keeps what the worker printed beside the records, where it printed something."""
         if not text.strip():
             return record
-        name = Path(LOGS) / f"{log_name(record)}.txt"
+        name = Path(LOGS) / f"{file_name(f'{record.kind}-{record.id}')}.txt"
         try:
             write_whole(self._settings.directory / name, text)
         except OSError:
@@ -166,15 +165,3 @@ class Cases:
             audio=record.audio or self._about.audio.get(version),
             environment=record.environment or dict(self._about.environment),
         )
-
-
-def log_name(record: Record) -> str:
-    """A file name for a case's log; unlike cases have unlike names.
-
-    >>> from bench.records.schema import Status
-    >>> log_name(Record("run", "speed", Case("v4", "eager", "fp32", 1, 9), Status.CRASHED, "", "cpu", "", 0))
-    'speed-v4-eager-fp32-b1-t9'
-    """
-    text = f"{record.kind}-{record.id}"
-    safe = re.sub(r"[^0-9A-Za-z=+._-]", "_", text)[:150]
-    return safe if safe == text else f"{safe}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:10]}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import InputError
+from bench.files import user_path, user_paths
 
 if TYPE_CHECKING:
     from bench.measure.sampling import StopRule
@@ -182,14 +183,16 @@ def read_options(values: Mapping[str, str | None]) -> SweepOptions:
         others = [option.name for option in OPTIONS if option.key in given and option.key not in _WITH_RESUME]
         if others:
             raise InputError(f"--resume goes on with the options that the run had; leave out {', '.join(others)}")
-    paths = {key: home(f"--{key}", given[key]) for key in ("profile", "audio", "results", "resume") if key in given}
+    paths = {
+        key: str(user_path(given[key], f"--{key}")) for key in ("profile", "audio", "results", "resume") if key in given
+    }
     threads = whole_number("--threads", given["threads"], least=1, most=_processors()) if "threads" in given else None
     defaults = SweepOptions()
     return SweepOptions(
         profile=paths.get("profile"),
         axes={axis: split_list(f"--{axis}", given[axis]) for axis in AXES if axis in given},
         device=given.get("device"),
-        weights=split_paths("--weights", given["weights"]) if "weights" in given else (),
+        weights=tuple(map(str, user_paths(given["weights"], "--weights"))) if "weights" in given else (),
         audio=paths.get("audio"),
         results=paths.get("results", "results"),
         engine_cache=given.get("engine_cache"),
@@ -223,32 +226,6 @@ def _limit(given: Mapping[str, str], key: str) -> float | None:
     if not 0 < number <= _LIMIT_MOST:
         raise InputError(f"{name} is a number over 0 and up to {_LIMIT_MOST:.0e}, not {text!r}")
     return number
-
-
-def home(option: str, text: str) -> str:
-    """A path with ``~`` as the home folder.
-
-    Raises:
-        InputError: it is no path, or there is no such home folder.
-    """
-    if not text or "\0" in text:
-        raise InputError(f"{option} is empty; give a path" if not text else f"{option} is no path: it holds a NUL")
-    try:
-        return str(Path(text).expanduser())
-    except RuntimeError:
-        raise InputError(f"{option} {text}: there is no such home folder; give the whole path") from None
-
-
-def split_paths(option: str, text: str) -> tuple[str, ...]:
-    """The paths of a comma-separated option; a value that exists as it stands is one path, commas and all.
-
-    Raises:
-        InputError: there is none.
-    """
-    whole = home(option, text) if text.strip() else ""
-    if whole and os.path.lexists(whole):
-        return (whole,)
-    return tuple(home(option, part) for part in split_list(option, text))
 
 
 def _new_spellings(values: Mapping[str, str | None]) -> tuple[dict[str, str], tuple[str, ...]]:

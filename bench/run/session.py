@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -85,6 +86,8 @@ class Session:
         watch: Hears when a build begins and when it ends.
         references: The quality suite's reference outputs of the shape judged last, by the reference's case.
 
+    A length counts as run with the first case that is opened at it; see :meth:`lengths_run`.
+
     Raises:
         InputError: the engine cache cannot be a folder.
     """
@@ -102,6 +105,7 @@ class Session:
         self._voices: dict[VocoderSpec, Voice] = {}
         self._machine: dict[str, Any] | None = None
         self._stream: torch.cuda.Stream | None = None
+        self._lengths_run: defaultdict[str, set[int]] = defaultdict(set)
 
     def __enter__(self) -> Self:
         return self
@@ -142,6 +146,10 @@ class Session:
             self._voices[spec] = Voice(self.settings.audio, spec)
         return self._voices[spec]
 
+    def lengths_run(self, version: str) -> set[int]:
+        """Numbers of frames that this process ran with a version, by whatever backend; callers add their own."""
+        return self._lengths_run[version]
+
     @property
     def environment(self) -> dict[str, Any]:
         """What the machine is, JSON values only; facts that do not change during a run are read once."""
@@ -161,6 +169,7 @@ class Session:
         if mel is None:
             mel = self.voice(case.version).mel(case.batch, case.frames)
         mel = mel.to(self.device)
+        self.lengths_run(case.version).add(mel.shape[-1])
         backend = find_backend(case.backend)
         request = Request(
             vocoder,

@@ -6,6 +6,7 @@ import torch
 
 from bench.case import VERSIONS
 from bench.errors import InputError
+from bench.files import user_path
 from bench.spec import SPECS, V3, V4, MelSpec, VocoderSpec, Weights
 from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 from bench.vocoders.checkpoint import identify, load_checkpoint
@@ -42,7 +43,7 @@ def load_with_identity(version: str, weights: str | Path | None = None, seed: in
     if version not in VERSIONS:
         raise InputError(f"unknown version {version!r}; choose from {', '.join(VERSIONS)}")
     if weights is not None:
-        return load_checkpoint(version, Path(weights))
+        return load_checkpoint(version, user_path(weights, "weights"))
     with torch.device("meta"):
         model: Vocoder = BigVgan(BigVganConfig()) if version == "v3" else HifiGan(HifiGanConfig())
     # Parameters get memory and then values; the filters, constants made on the CPU, are kept.

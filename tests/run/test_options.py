@@ -93,10 +93,10 @@ def test_old_spellings_work_and_say_so_once(old: str, value: str, new: str) -> N
         ({"seed": "-1"}, "--seed is a whole number from 0 to 9223372036854775807, not -1"),
         ({"case_limit_s": "nan"}, "--case-limit-s is a number over 0 and up to 1e+09, not 'nan'"),
         ({"memory_limit_gib": "0"}, "--memory-limit-gib is a number over 0 and up to 1e+09, not '0'"),
-        ({"results": ""}, "--results is empty; give a path"),
+        ({"results": ""}, "--results is empty; give the path of a file"),
         (
             {"audio": "~nobody-of-that-name/a.wav"},
-            "--audio ~nobody-of-that-name/a.wav: there is no such home folder; give the whole path",
+            "--audio ~nobody-of-that-name/a.wav: there is no such home folder; give the whole path, or set HOME",
         ),
         (
             {"resume": "results/x", "frames": "9"},
@@ -104,7 +104,7 @@ def test_old_spellings_work_and_say_so_once(old: str, value: str, new: str) -> N
         ),
         ({"static_baseline": "some"}, "--static-baseline is all, best or off, not 'some'"),
         ({"twins": "some"}, "--static-baseline is all, best or off, not 'some'"),
-        ({"weights": " , "}, "--weights is an empty list"),
+        ({"weights": " , "}, "--weights is an empty list; give one path or several with commas between them"),
         ({"frames": ""}, "--frames is an empty list"),
     ],
 )

@@ -231,9 +231,8 @@ def test_the_worker_itself_measures(v3_directory: Path, tmp_path: Path, monkeypa
         with pytest.raises(InputError, match="do not exist"):
             worker.do(Job(Kind.SPEED, case, replace(settings, weights=("none",))), Limits(case_s=120))
     assert speed.status is Status.OK, speed.reason
-    measured = speed.answer(Speed)
-    assert measured is not None
-    assert measured.timing.rounds == 6
+    assert isinstance(speed.result, Speed)
+    assert speed.result.timing.rounds == 6
     assert speed.weights is not None
     assert speed.weights.name.startswith(v3_directory.name)
     assert build.build is not None
