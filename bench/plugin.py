@@ -75,7 +75,6 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
             group.addoption(option.old, metavar=option.metavar, dest=option.old_key, help=help_text)
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Reads the sweep's options before anything runs, so that a wrong one costs nothing."""
     if not _sweeps(config) or config.option.help:

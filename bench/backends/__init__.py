@@ -13,7 +13,7 @@ import torch
 
 from bench.backend import REGISTRY, Backend, Request, Runner
 from bench.case import Case
-from bench.errors import InputError, first_line
+from bench.errors import InputError, first_line, not_installed
 
 _broken: dict[str, "BrokenBackend"] = {}
 _unchecked: set[str] = set()
@@ -132,7 +132,12 @@ def _import(module: str) -> None:
     except BaseException as error:  # noqa: BLE001 - SystemExit and its like are this file's fault, and cost it only
         REGISTRY.clear()
         REGISTRY.update(before)
-        _stand_in(module, first_line(error), missing=isinstance(error, ModuleNotFoundError))
+        _stand_in(module, first_line(error), missing=_is_missing(error))
+
+
+def _is_missing(error: BaseException) -> bool:
+    """Whether a package is not installed; a module of this project that is not there is a mistake in the file."""
+    return isinstance(error, ModuleNotFoundError) and not_installed(error) is not None
 
 
 def _stand_in(module: str, reason: str, *, missing: bool) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import bench.backends
 from bench import backends as discovery
+from bench.backend import REGISTRY
 from bench.case import Case
 from bench.measure.sampling import StopRule
 from bench.records.jsonl import read_records
@@ -56,8 +57,8 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(discovery, "_broken", {})
     monkeypatch.setattr(discovery, "_unchecked", set())
     yield tmp_path / "results"
-    bench.backends.REGISTRY.clear()
-    bench.backends.REGISTRY.update(before)
+    REGISTRY.clear()
+    REGISTRY.update(before)
     sys.modules.pop("bench.backends.faulty", None)
 
 
