@@ -217,7 +217,7 @@ frames = [2, 3]
 min_rounds = 2
 max_rounds = 2
 min_time_s = 0.0
-relative_width = 10.0
+relative_width = 1.0
 """
 
 
@@ -265,7 +265,7 @@ def test_a_signal_ends_a_sweep_in_order(
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         deadline = time.monotonic() + 300
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and process.poll() is None:
             records = list(planted.glob("*/records.jsonl"))
             if when == "at the start" or (records and records[0].read_text(encoding="utf-8").count("\n") == 2):
                 break
