@@ -79,15 +79,15 @@ def load_checkpoint(version: str, path: Path) -> tuple[BigVgan | HifiGan, Weight
     if version == "v3":
         file = place / V3_FILE
         config = BigVganConfig.from_json(_read_json(place / "config.json"))
-        state = _read_state(file)
+        state = read_state(file)
         with torch.device("meta"):
             model: BigVgan | HifiGan = BigVgan(config)
     else:
         file = place
-        state = _read_state(file)
+        state = read_state(file)
         with torch.device("meta"):
             model = HifiGan(HifiGanConfig.from_state({key: value.shape for key, value in state.items()}))
-    _install(model, state, file)
+    install(model, state, file)
     return model.eval().requires_grad_(False), identify(model, name=f"{file.parent.name}/{file.name}")
 
 
@@ -132,7 +132,7 @@ def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return folded
 
 
-def _install(model: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
+def install(model: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
     """Puts ``state`` into a module built on the meta device."""
     expected = model.state_dict()
     # The filters are constants that old checkpoints carry and new ones may leave out.
@@ -178,7 +178,7 @@ def _read_json(file: Path) -> Mapping[str, Any]:
     return data
 
 
-def _read_state(file: Path) -> dict[str, Tensor]:
+def read_state(file: Path) -> dict[str, Tensor]:
     """The state dict of a checkpoint, bare or under the key ``generator``, weight norm folded."""
     try:
         data = torch.load(file, map_location="cpu", weights_only=True)

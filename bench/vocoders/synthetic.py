@@ -18,6 +18,7 @@ from bench.vocoders.bigvgan import AmpBlock, BigVgan
 from bench.vocoders.hifigan import SLOPE, HifiGan, ResBlock
 
 # Mean and standard deviation of GPT-SoVITS log-mels of speech, which the first layer removes.
+FORM = "2nd form"
 MEL_MEAN, MEL_STD = -6.0, 3.0
 # Share of a residual branch, as a standard deviation.
 BRANCH = 0.4

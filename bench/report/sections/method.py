@@ -61,9 +61,9 @@ def warnings_of(run: Run) -> list[str]:
     records = [row.record for row in run.rows]
     timed = [row.record for row in run.rows if row.timed]
     found = []
-    synthetic = sorted({record.weights.name for record in records if record.weights and record.weights.synthetic})
-    if synthetic:
-        found.append("Synthetic weights: speed and memory stand for the real model's, the sound and its error do not.")
+    found += dict.fromkeys(
+        caveat for record in records if record.weights for caveat in record.weights.caveats(record.case.version)
+    )
     if any(record.environment.get("git") and _dirty(record) for record in records):
         found.append("The code had uncommitted changes; the commit alone does not reproduce this run.")
     throttled = [
