@@ -32,8 +32,6 @@ from bench.vocoders.hifigan import SLOPE, HifiGan, ResBlock
 
 # Part of the weights' name: other values under the same seed are other weights.
 FORM = "2nd form"
-# The log of silence, which the first layer maps to 0.
-SILENCE = math.log(1e-5)
 # Binomials: the fifth difference over time, which leaves nothing of a polynomial of degree 4.
 DIFFERENCE = (1, -5, 10, -10, 5, -1)
 # RMS of what speech has left of a row of unit norm.
@@ -53,7 +51,7 @@ AFTER_LEAKY_RELU = (1 + SLOPE**2) / 2
 # Second moment of a stage's output over its input: three dilations, three kernels averaged.
 AFTER_STAGE = 1.15
 # Ranges of the natural logarithm of the snake parameters.
-LOG_ALPHA = (-0.7, 1.0)
+LOG_ALPHA = (-0.4, 1.3)
 LOG_BETA = (0.0, 1.0)
 
 
