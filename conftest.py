@@ -251,11 +251,11 @@ def conclude_speed(benchmark: Any, settings: Any) -> Callable[[Any], None]:
 
     def conclude(record: Any) -> None:
         _file(record, settings)
-        if record.timing is not None:
+        if record.result is not None:
             case = record.case
             benchmark.group = f"{case.version} batch {case.batch}, {case.frames} frames"
             benchmark.extra_info.update(_headline(record))
-            _CLOCK.replay(benchmark, record.timing.samples_ms)
+            _CLOCK.replay(benchmark, record.result.timing.samples_ms)
         _judge(record)
 
     return conclude
@@ -268,7 +268,7 @@ def conclude_quality(settings: Any, request: pytest.FixtureRequest) -> Callable[
     def conclude(record: Any) -> None:
         _file(record, settings)
         _judge(record)
-        verdict, reason = record.fidelity["verdict"], record.fidelity["reason"]
+        verdict, reason = record.result.verdict, record.result.reason
         if verdict == "fail":
             pytest.fail(f"fidelity fails: {reason}", pytrace=False)
         if verdict == "warn":
@@ -279,17 +279,18 @@ def conclude_quality(settings: Any, request: pytest.FixtureRequest) -> Callable[
 
 def _headline(record: Any) -> dict[str, Any]:
     """What pytest-benchmark's JSON says of a case beside its durations; the record says more."""
-    same = record.speedup_same_precision
+    speed = record.result
+    same = speed.speedup_same_precision
     return {
         "id": record.id,
         "run_id": record.run_id,
         "weights": record.weights.name,
-        "clock": record.timing.clock,
-        "stop_reason": record.timing.stop_reason,
-        "audio_s_per_s": record.throughput.audio_s_per_s,
-        "real_time_factor": record.throughput.real_time_factor,
+        "clock": speed.timing.clock,
+        "stop_reason": speed.timing.stop_reason,
+        "audio_s_per_s": speed.throughput.audio_s_per_s,
+        "real_time_factor": speed.throughput.real_time_factor,
         "speedup_same_precision": same.ratio if same else None,
-        "speedup_fp32": record.speedup_fp32.ratio,
+        "speedup_fp32": speed.speedup_fp32.ratio,
         "compute": record.precision.compute,
     }
 

@@ -1,7 +1,7 @@
 """What a backend is, and the one registry of them.
 
-A backend is one file in this package with one class under :func:`register`. Nothing else names it: suites,
-sweeps, records and reports ask :func:`backends`.
+A backend is one file in :mod:`bench.backends` with one class under :func:`register`. Nothing else names it: suites,
+sweeps, records and reports ask :func:`bench.backends.backends`.
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.case import Case
-from bench.engine_cache import EngineStore
+from bench.engine_cache import EngineCache
 from bench.precision import Precision
 from bench.records.schema import Build, EffectivePrecision
 from bench.vocoders import Vocoder
@@ -28,8 +28,8 @@ class Request:
         precision: The case's precision.
         mel: The case's input, float32 ``(batch, bands, frames)`` on ``device``.
         device: Where to run.
-        weights: SHA-256 of the weights' identity; what is kept on disk is kept under it.
-        store: Where built engines are kept; None to keep none.
+        weights_sha256: Digest of the weights; what is kept on disk is kept under it.
+        engine_cache: Where built engines are kept; None to keep none.
     """
 
     vocoder: Vocoder
@@ -37,8 +37,8 @@ class Request:
     precision: Precision
     mel: Tensor
     device: torch.device
-    weights: str = ""
-    store: EngineStore | None = None
+    weights_sha256: str = ""
+    engine_cache: EngineCache | None = None
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def vocode_sola(run: Callable[[Tensor], Tensor], mel: Tensor, chunk_frames: int,
     count = max(1, math.ceil((padded.shape[-1] - overlap) / step))
     padded = pad_to_chunk(padded, count * step + overlap)
     chunks = [padded[..., index * step : index * step + chunk_frames] for index in range(count)]
-    waves = run(torch.cat(chunks, dim=-1))[0, 0].float().split(chunk_frames * upsample)
+    waves = run(torch.cat(chunks, dim=-1)).float().view(count, chunk_frames * upsample).unbind()
     length = overlap * upsample
     fade = torch.hann_window(2 * length, dtype=torch.float32, device=mel.device)
     joined: list[Tensor] = []

@@ -25,8 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report)
 
     compare = commands.add_parser("compare", help="what became faster, slower, better or worse between runs")
-    compare.add_argument("sides", nargs="+", metavar="RUN", help="BASE NEW (or folders), or NEW with --against")
-    compare.add_argument("--against", nargs="+", metavar="last N", help="compare NEW with N nights of history")
+    compare.add_argument("sides", nargs="+", metavar="RUN", help="BASE NEW, or folders of runs")
     compare.add_argument("--all", action="store_true", help="also list what is SAME")
     _comparison_options(compare)
     compare.set_defaults(run=_compare)

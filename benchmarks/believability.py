@@ -40,7 +40,7 @@ from bench.compare.result import Comparison, Verdict
 from bench.compare.runs import compare_observations
 from bench.compare.sources import observe_all
 from bench.compare.thresholds import load_thresholds
-from bench.records.schema import Build, Memory, Record, Speedup, Status, Throughput, Timing
+from bench.records.schema import Build, Memory, Record, Speed, Speedup, Status, Throughput, Timing
 
 Array = NDArray[np.float64]
 BASELINE = "v3-eager-fp32-b1-t468"
@@ -170,11 +170,13 @@ def _record(number: int, case: int, samples: Array, control: Array | None, rng: 
         device="cuda:0",
         recorded_at=(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number)).isoformat(),
         seed=0,
-        timing=timing,
-        throughput=Throughput(inferences, 5 * inferences, 1 / (5 * inferences), rounds, "rounds"),
-        speedup_fp32=speedup,
-        memory=Memory(512 * mebibyte, 600 * mebibyte, 400 * mebibyte, process, process, None, None),
         build=Build(float(30 * np.exp(rng.normal(0, 0.15)))),
+        result=Speed(
+            timing,
+            Throughput(inferences, 5 * inferences, 1 / (5 * inferences), rounds, "rounds"),
+            speedup_fp32=speedup,
+            memory=Memory(512 * mebibyte, 600 * mebibyte, 400 * mebibyte, process, process, None, None),
+        ),
     )
 
 
@@ -214,10 +216,11 @@ def _plain_alarm(base: list[Record], new: list[Record], floor: float, alpha: flo
     """What Mann-Whitney on the rounds, with the same floor and correction, would have said."""
     p_values, moved = [], []
     for before, after in zip(base, new, strict=True):
-        if before.timing is None or after.timing is None:
+        one, other = before.answer(Speed), after.answer(Speed)
+        if one is None or other is None:
             continue
-        p_values.append(stats.mannwhitneyu(before.timing.samples_ms, after.timing.samples_ms).pvalue)
-        moved.append(abs(math.log(after.timing.median_ms / before.timing.median_ms)) > math.log1p(floor))
+        p_values.append(stats.mannwhitneyu(one.timing.samples_ms, other.timing.samples_ms).pvalue)
+        moved.append(abs(math.log(other.timing.median_ms / one.timing.median_ms)) > math.log1p(floor))
     return any(p <= alpha and far for p, far in zip(holm(p_values), moved, strict=True))
 
 

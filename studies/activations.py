@@ -2,7 +2,7 @@
 
     python studies/activations.py [--shape 96x29952 ...] [--form NAME ...] [--level 3] [--workers 2]
 
-Each form stands between two convolutions, as in the vocoder's graph for engines, because what an engine loses on the
+Each form stands between two convolutions, as in the graph of a lowered vocoder, because what an engine loses on the
 way between memory layouts belongs to its price; the two convolutions alone are timed too and subtracted. Needs
 TensorRT and an NVIDIA GPU. Engines are built by several processes at once, which slows each down and disturbs its
 choice of kernels, then timed one after the other. Prints a table, and with ``--layers FILE`` writes what each engine's
@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.lowering.activation import FORMS
 from bench.lowering.conv2d import in_planes
 from bench.vocoders.alias_free import AliasFreeActivation
+from studies.activation_forms import FORMS
 from studies.float16_sums import count
 
 # Channels and samples of four of BigVGAN's six stages at 468 mel frames.
@@ -50,13 +50,14 @@ class Sandwich(nn.Module):
         self.last = nn.Conv1d(channels, channels, 3, padding=1)
         original = AliasFreeActivation(channels, beta=True, logscale=True)
         with torch.no_grad():
-            original.act.alpha.normal_(0, 0.3)
-            original.act.beta.normal_(0, 0.3)
+            for values in original.act.parameters():
+                values.normal_(0, 0.3)
         self.act = nn.Identity() if form == CONVOLUTIONS else FORMS[form](original, rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(1, channels, samples)`` to the same shape."""
-        return self.conv_post(self.last(self.act(self.first(self.conv_pre(x)))))
+        y: Tensor = self.conv_post(self.last(self.act(self.first(self.conv_pre(x)))))
+        return y
 
 
 def build(form: str, shape: tuple[int, int], rate: int, level: int, folder: Path) -> tuple[str, float]:
@@ -116,7 +117,7 @@ def measure(form: str, shape: tuple[int, int], folder: Path) -> tuple[float, flo
     y = torch.empty_like(x)
     context.set_tensor_address("x", x.data_ptr())
     context.set_tensor_address("y", y.data_ptr())
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call] # PyTorch's annotations end here
     with torch.cuda.stream(stream), torch.no_grad():
         context.execute_async_v3(stream.cuda_stream)
         stream.synchronize()
@@ -127,7 +128,7 @@ def measure(form: str, shape: tuple[int, int], folder: Path) -> tuple[float, flo
             graph.replay()
         times = []
         for _ in range(ROUNDS):
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call] # PyTorch's annotations end here
             start.record()
             graph.replay()
             end.record()
@@ -153,7 +154,7 @@ def layers(trt: Any, engine: Any, x: Tensor, y: Tensor) -> list[tuple[str, float
     context.profiler = Profiler()
     context.set_tensor_address("x", x.data_ptr())
     context.set_tensor_address("y", y.data_ptr())
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call] # PyTorch's annotations end here
     for _ in range(10):
         context.execute_async_v3(stream.cuda_stream)
         stream.synchronize()

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -33,12 +33,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.audio.speech import speech_inputs
 from bench.errors import InputError
 from bench.lowering.activation import DEFAULT_FORM, FORMS, Ends, EngineActivation
+from bench.lowering.engine_form import lower_layers
 from bench.lowering.mixed_precision import Float32, round_to_tf32
-from bench.lowering.onnx_export import equal_form
 from bench.quality.fidelity import compare_items, worst
 from bench.quality.verdict import judge
 from bench.spec import SPECS
-from bench.trt.native import DEFAULT_FLOAT32
+from bench.trt.float32 import DEFAULT_FLOAT32
 from bench.vocoders import Vocoder, load_vocoder
 from bench.vocoders.alias_free import AliasFreeActivation
 from bench.vocoders.bigvgan import AmpBlock, BigVgan
@@ -82,7 +82,7 @@ Convolution = nn.Conv1d | nn.ConvTranspose1d
 def add_in_float16(conv: Convolution, x: Tensor) -> Tensor:
     """An ungrouped convolution in float16 that rounds its sums as they grow."""
     weight = conv.weight.detach().half().float()
-    [padding], [dilation] = conv.padding, conv.dilation
+    padding, dilation = int(conv.padding[0]), conv.dilation[0]
     x = x.half().float()
     if isinstance(conv, nn.ConvTranspose1d):
         # The input with gaps, filtered by the reversed kernel; gaps add nothing, and so round nothing.
@@ -90,8 +90,8 @@ def add_in_float16(conv: Convolution, x: Tensor) -> Tensor:
         spread = x.new_zeros(*x.shape[:2], (x.shape[-1] - 1) * rate + 1)
         spread[..., ::rate] = x
         x, weight = spread, weight.flip(2).transpose(0, 1)
-        padding = conv.kernel_size[0] - 1 - int(padding)
-    x = F.pad(x, (int(padding), int(padding)))
+        padding = conv.kernel_size[0] - 1 - padding
+    x = F.pad(x, (padding, padding))
     taps = weight.shape[2]
     samples = x.shape[-1] - dilation * (taps - 1)
     total = x.new_zeros(x.shape[0], weight.shape[0], samples)
@@ -132,7 +132,7 @@ def with_float16_products(form: nn.Module, chosen: Callable[[str], bool]) -> nn.
 
     for name, module in form.named_modules():
         if isinstance(module, EngineActivation) and chosen(name):
-            module.forward = within(module.forward)  # type: ignore[method-assign]
+            module.forward = within(module.forward)
     return form
 
 
@@ -151,7 +151,7 @@ class Float32Trunk(nn.Module):
     """BigVGAN in float16 that adds what its blocks compute in float32.
 
     Args:
-        form: The form for engines.
+        form: Lowered.
     """
 
     def __init__(self, form: BigVgan) -> None:
@@ -164,7 +164,7 @@ class Float32Trunk(nn.Module):
         x = in_float32(self.form.conv_pre, mel)
         for stage, up in enumerate(self.form.ups):
             x = in_float32(up[0], x)  # type: ignore[index] # a list of one
-            blocks = self.form.resblocks[stage * kernels : (stage + 1) * kernels]
+            blocks = cast("list[AmpBlock]", self.form.resblocks[stage * kernels : (stage + 1) * kernels])
             x = torch.stack([self.block(block, x) for block in blocks]).sum(0) / kernels
         return torch.clamp(self.form.conv_post(self.form.activation_post(x.half())), min=-1.0, max=1.0)
 
@@ -184,11 +184,12 @@ def in_float32(conv: nn.Module, x: Tensor) -> Tensor:
 
 
 def kept_in_tf32(vocoder: nn.Module, mel: Tensor, pattern: str, change: Callable[[Tensor], Tensor]) -> nn.Module:
-    """The form for engines in float16, with some convolutions in float32 whose weights are changed to TF32's."""
-    form = equal_form(vocoder, mel.half(), pattern)
+    """The lowered vocoder in float16, with some convolutions in float32 whose weights are changed to TF32's."""
+    form = lower_layers(vocoder, mel.half(), pattern)
     for module in form.modules():
         if isinstance(module, Float32):
-            module.layer.weight.data = change(module.layer.weight.data)
+            weight = module.layer.get_parameter("weight")
+            weight.data = change(weight.data)
     return form
 
 
@@ -201,8 +202,18 @@ def with_float16_sums(form: nn.Module, chosen: Callable[[str], bool]) -> nn.Modu
     """Lets the convolutions with chosen names add in float16, in place."""
     for name, module in form.named_modules():
         if isinstance(module, Convolution) and chosen(name):
-            module.forward = add_in_float16.__get__(module)  # type: ignore[method-assign, assignment]
+            module.forward = add_in_float16.__get__(module)  # type: ignore[method-assign]
     return form
+
+
+def matched(pattern: str) -> Callable[[str], bool]:
+    """Chooses the layers whose names match from their first letter."""
+    return lambda name: re.match(pattern, name) is not None
+
+
+def unmatched(pattern: str) -> Callable[[str], bool]:
+    """Chooses the others."""
+    return lambda name: re.match(pattern, name) is None
 
 
 def count(text: str) -> int:
@@ -223,7 +234,8 @@ class Simulation:
     def truth(self) -> NDArray[np.float32]:
         """The vocoder's own waveform."""
         with torch.inference_mode():
-            return self.vocoder(self.mel).flatten(1).numpy()
+            wave: NDArray[np.float32] = self.vocoder(self.mel).flatten(1).numpy()
+        return wave
 
     def show(self, title: str, chosen: Callable[[str], bool], form: nn.Module) -> None:
         """Prints the row of a form whose convolutions with chosen names add in float16."""
@@ -238,15 +250,15 @@ class Simulation:
 
     def show_sums(self) -> None:
         """What the convolutions' sums cost, which layers it comes from, and what TF32 gains back."""
-        form = equal_form(self.vocoder, self.mel.half())
+        form = lower_layers(self.vocoder, self.mel.half())
         self.show("none", lambda _: True, copy.deepcopy(form))
         for title, pattern in GROUPS.items():
-            self.show(title, lambda name, pattern=pattern: not re.match(pattern, name), copy.deepcopy(form))
+            self.show(title, unmatched(pattern), copy.deepcopy(form))
         print("\nin TF32 with weights that are")
         for title, pattern in KEPT[self.version].items():
             for how, change in {"rounded": round_to_tf32, "cut off": cut_to_tf32}.items():
                 form = kept_in_tf32(self.vocoder, self.mel, pattern, change)
-                self.show(f"{title}, {how}", lambda name, pattern=pattern: not re.match(pattern, name), form)
+                self.show(f"{title}, {how}", unmatched(pattern), form)
 
     def show_products(self) -> None:
         """What the products of v3's activations cost, in engines as they are built and with longer frames."""
@@ -256,8 +268,8 @@ class Simulation:
             form = kept_in_tf32(self.vocoder, self.mel, kept, round_to_tf32)
             if long:
                 form = with_long_frames(form, self.vocoder)
-            with_float16_products(form, lambda name, pattern=pattern: re.match(pattern, name) is not None)
-            with_float16_sums(form, lambda name: not re.match(kept, name))
+            with_float16_products(form, matched(pattern))
+            with_float16_sums(form, unmatched(kept))
             if isinstance(form, BigVgan):
                 self.show(title, lambda _: False, Float32Trunk(form))
 

@@ -2,9 +2,9 @@
 
     python studies/mixed_precision.py [--version v3] [--precision fp16|bf16|int8|fp8] [--frames 468]
 
-Only some layers are lowered at a time, the others stay in float32: a group of layers that adds little is left
-whole, a group that adds much is halved and looked at again, down to single layers. Then the worst ones are kept in
-float32 one after the other, and the sound of each step is judged as the suite judges a backend. Runs in PyTorch,
+Only some layers have the lower precision at a time, the others stay in float32: a group of layers that adds little is
+left whole, a group that adds much is halved and looked at again, down to single layers. Then the worst ones are kept
+in float32 one after the other, and the sound of each step is judged as the suite judges a backend. Runs in PyTorch,
 where float16 products are added up in float32 as in TensorRT; give ``--weights`` for weights of your own.
 
 For int8 and fp8, which PyTorch only simulates, it shows instead what leaving layers alone is worth.
@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.audio.mel import default_speech, log_mel, speech_mels
 from bench.errors import InputError, UnsupportedError
-from bench.lowering.activation import polyphase
-from bench.lowering.mixed_precision import Float32, layers, lower
+from bench.lowering.engine_form import lower_activations
+from bench.lowering.mixed_precision import Float32, convert, layers
 from bench.lowering.quantization import KEPT, quantise
 from bench.precision import find_precision, flags
 from bench.quality.fidelity import compare_items, worst
@@ -41,7 +41,7 @@ NEGLIGIBLE = 0.02  # of the noise of all layers
 SHOWN = 12
 
 
-class Lowered(nn.Module):
+class Rounded(nn.Module):
     """A layer in a lower precision between float32 neighbours."""
 
     def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
@@ -55,20 +55,20 @@ class Lowered(nn.Module):
 
 
 class Bench:
-    """A vocoder, its float32 answer, and the noise of lowering some of its layers."""
+    """A vocoder, its float32 answer, and the noise of some of its layers in a lower precision."""
 
     def __init__(self, vocoder: nn.Module, mel: Tensor, dtype: torch.dtype) -> None:
-        self.vocoder, self.mel, self.dtype = polyphase(vocoder).to(mel.device), mel, dtype
+        self.vocoder, self.mel, self.dtype = lower_activations(vocoder).to(mel.device), mel, dtype
         self.names = list(layers(self.vocoder))
         with torch.inference_mode():
             self.truth = self.vocoder(mel)
 
     def noise(self, names: Iterable[str]) -> float:
-        """Noise power over signal power when only these layers are lowered."""
+        """Noise power over signal power when only these layers have the lower precision."""
         originals = {name: self.vocoder.get_submodule(name) for name in names}
         try:
             for name, layer in originals.items():
-                _put(self.vocoder, name, Lowered(layer, self.dtype))
+                _put(self.vocoder, name, Rounded(layer, self.dtype))
             with torch.inference_mode():
                 wave = self.vocoder(self.mel)
         finally:
@@ -145,7 +145,7 @@ def main() -> int:
         stages = {"last layers": _of(bench, "post")}
         for title, kept in {**kinds, **stages, **worst_first}.items():
             pattern = "|".join(f"{re.escape(name)}$" for name in kept)
-            model = lower(polyphase(vocoder), precision.dtype, pattern).to(arguments.device)
+            model = convert(lower_activations(vocoder), precision.dtype, pattern).to(arguments.device)
             with torch.inference_mode():
                 wave = model(mel.to(precision.dtype)).float().flatten(1).cpu().numpy()
             count = sum(isinstance(module, Float32) for module in model.modules())
@@ -165,8 +165,8 @@ def eight_bits(vocoder: Vocoder, kind: str, speech: Tensor, mel: Tensor) -> None
     """Prints what leaving layers out of int8 or fp8 is worth, from none to the last blocks too."""
     with flags(find_precision("fp32")), torch.inference_mode():
         truth = vocoder.to(mel.device)(mel).flatten(1).cpu().numpy()
-    form = polyphase(vocoder).to(mel.device)
-    blocks = {int(name.split(".")[1]) for name in layers(form) if name.startswith("resblocks.")}
+    lowered = lower_activations(vocoder).to(mel.device)
+    blocks = {int(name.split(".")[1]) for name in layers(lowered) if name.startswith("resblocks.")}
     last = tuple(f"resblocks.{number}" for number in sorted(blocks)[-3:])
     kinds = {
         "nothing": (),
@@ -178,10 +178,10 @@ def eight_bits(vocoder: Vocoder, kind: str, speech: Tensor, mel: Tensor) -> None
     print(f"{vocoder.spec.version} {kind}, {mel.shape[-1]} frames, simulated")
     print(f"\n{HEAD.format('left alone')}")
     for title, kept in kinds.items():
-        model = quantise(copy.deepcopy(form), kind, speech, half=False, kept=kept)
+        model = quantise(copy.deepcopy(lowered), kind, speech, half=False, kept=kept)
         with flags(find_precision("fp32")), torch.inference_mode():
             wave = model(mel).flatten(1).cpu().numpy()
-        count = sum(name.startswith(kept) for name in layers(form)) if kept else 0
+        count = sum(name.startswith(kept) for name in layers(lowered)) if kept else 0
         print(line(title, count, truth, wave, vocoder.spec.sample_rate, kind), flush=True)
 
 

@@ -1,14 +1,25 @@
 """Records for the tests of comparisons and history: invented durations, never a measurement."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bench.case import Case
-from bench.records.schema import Build, EffectivePrecision, Memory, Record, Speedup, Status, Throughput, Timing
+from bench.records.schema import (
+    Build,
+    EffectivePrecision,
+    Memory,
+    Record,
+    Sound,
+    Speed,
+    Speedup,
+    Status,
+    Throughput,
+    Timing,
+)
 from bench.spec import Weights
+from tests.synthetic_records import changed
 
 ENVIRONMENT: dict[str, Any] = {
     "gpu": {"name": "GPU A", "driver": "580.1", "capability": "9.0", "power_limit_w": 700},
@@ -49,15 +60,17 @@ def record(
         seed=0,
         weights=WEIGHTS,
         audio="speech sha256:1",
-        timing=timing(samples.tolist()),
-        throughput=Throughput(1e3 / float(samples.mean()), 5e3 / float(samples.mean()), 0.002, rounds, "rounds"),
-        speedup_fp32=speedup if controlled else None,
-        memory=Memory(2**29, 2**29, 2**28, 2**31, 2**31, None, None),
         build=Build(30.0),
         precision=FP16,
         environment=ENVIRONMENT,
+        result=Speed(
+            timing=timing(samples.tolist()),
+            throughput=Throughput(1e3 / float(samples.mean()), 5e3 / float(samples.mean()), 0.002, rounds, "rounds"),
+            speedup_fp32=speedup if controlled else None,
+            memory=Memory(2**29, 2**29, 2**28, 2**31, 2**31, None, None),
+        ),
     )
-    return replace(made, **changes)
+    return changed(made, **changes)
 
 
 def timing(samples: Sequence[float]) -> Timing:
@@ -72,18 +85,9 @@ def timing(samples: Sequence[float]) -> Timing:
     )  # fmt: skip
 
 
-def quality(night: int = 0, tier: str = "pass", **fidelity: float) -> Record:
+def quality(night: int = 0, tier: str = "pass", **fidelity: Any) -> Record:
     """An ok quality record with these fidelity fields."""
-    return record(
-        night=night,
-        kind="quality",
-        timing=None,
-        throughput=None,
-        speedup_fp32=None,
-        memory=None,
-        build=None,
-        fidelity={**fidelity, "verdict": {"tier": tier, "reason": "", "decided_by": ""}},
-    )
+    return record(night=night, kind="quality", build=None, result=Sound(**fidelity, verdict=tier))
 
 
 def failed(frames: int = 100, *, night: int = 0, status: Status = Status.CRASHED, reason: str = "died") -> Record:
@@ -93,11 +97,8 @@ def failed(frames: int = 100, *, night: int = 0, status: Status = Status.CRASHED
         night=night,
         status=status,
         reason=reason,
-        timing=None,
-        throughput=None,
-        speedup_fp32=None,
-        memory=None,
         build=None,
         precision=None,
         weights=None,
+        result=None,
     )

@@ -1,9 +1,9 @@
-"""Synthetic records for the report's tests and its benchmark: invented durations, never a measurement."""
+"""Synthetic records for the report's tests: invented durations, never a measurement."""
 
 import zlib
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import soundfile
@@ -16,6 +16,8 @@ from bench.records.schema import (
     GpuState,
     Memory,
     Record,
+    Sound,
+    Speed,
     Speedup,
     Status,
     Throughput,
@@ -23,6 +25,7 @@ from bench.records.schema import (
 )
 from bench.spec import Weights
 
+T = TypeVar("T")
 RUN_ID = "synthetic-run"
 FACTORS = {"eager": 1.0, "torchscript": 0.75, "tensorrt": 0.3, "tensorrt-onnx": 0.25, "compile": 0.5}
 PRECISION_FACTORS = {"fp32": 1.0, "tf32": 0.8, "fp16": 0.5, "bf16": 0.52, "autocast": 0.6}
@@ -51,6 +54,35 @@ ENVIRONMENT = {
 def weights(version: str) -> Weights:
     """The weights that every synthetic record of a version carries."""
     return Weights(True, "synthetic weights (seed 0)", f"{version}abcdef0123456789", 1000, 0)
+
+
+def changed(record: Record, **changes: Any) -> Record:
+    """The record with other fields; those that are no fields of a record are fields of its result."""
+    own = {name: value for name, value in changes.items() if name in _RECORD_FIELDS}
+    others = {name: value for name, value in changes.items() if name not in _RECORD_FIELDS}
+    if others:
+        assert record.result is not None
+        own["result"] = replace(record.result, **others)  # type: ignore[type-var]
+    return replace(record, **own)
+
+
+_RECORD_FIELDS = frozenset(item.name for item in fields(Record))
+
+
+def given(value: T | None) -> T:
+    """A figure that a test knows to be there."""
+    assert value is not None
+    return value
+
+
+def speed_of(record: Record) -> Speed:
+    """The speed of a record that has one."""
+    return given(record.answer(Speed))
+
+
+def sound_of(record: Record) -> Sound:
+    """The sound of a record that has one."""
+    return given(record.answer(Sound))
 
 
 def _samples(median_ms: float, rounds: int, rng: np.random.Generator) -> tuple[float, ...]:
@@ -115,55 +147,54 @@ def speed_record(case: Case, rounds: int = 40, device: str = "cuda:0", seed: int
         seed=0,
         weights=weights(case.version),
         audio="speech.wav sha256:0123",
-        timing=timing,
-        throughput=Throughput(per_s, per_s * audio_s, timing.median_ms / 1000 / audio_s, rounds, "rounds"),
-        speedup_same_precision=_speedup(case, case.precision, timing.median_ms, samples),
-        speedup_fp32=_speedup(case, "fp32", timing.median_ms, samples),
-        memory=Memory(
-            allocated_peak_bytes=size if cuda else None,
-            reserved_peak_bytes=size if cuda else None,
-            model_bytes=size // 2 if cuda else None,
-            process_gpu_bytes=int(size * 1.6) if cuda else None,
-            device_delta_bytes=None,
-            rss_peak_bytes=10**9,
-            rss_delta_bytes=10**8,
-        ),
         build=Build(0.4 if case.backend == "eager" else 90.0, None if case.backend == "eager" else 3 * 10**7),
         precision=EffectivePrecision(
             "float32", case.precision, "float32", False, False, False, None, "dtype of the output"
         ),
-        gpu_state=GpuState(1755, 1700, 2619, 61, 410.0, (), 12) if cuda else None,
         environment=ENVIRONMENT,
+        result=Speed(
+            timing=timing,
+            throughput=Throughput(per_s, per_s * audio_s, timing.median_ms / 1000 / audio_s, rounds, "rounds"),
+            speedup_same_precision=_speedup(case, case.precision, timing.median_ms, samples),
+            speedup_fp32=_speedup(case, "fp32", timing.median_ms, samples),
+            memory=Memory(
+                allocated_peak_bytes=size if cuda else None,
+                reserved_peak_bytes=size if cuda else None,
+                model_bytes=size // 2 if cuda else None,
+                process_gpu_bytes=int(size * 1.6) if cuda else None,
+                device_delta_bytes=None,
+                rss_peak_bytes=10**9,
+                rss_delta_bytes=10**8,
+            ),
+            gpu_state=GpuState(1755, 1700, 2619, 61, 410.0, (), 12) if cuda else None,
+        ),
     )
-    return replace(record, **changes)
+    return changed(record, **changes)
 
 
 def quality_record(case: Case, verdict: str = "pass", device: str = "cuda:0", **changes: Any) -> Record:
     """An ``ok`` quality record whose SNR follows the precision."""
     snr_db = SNR_DB[case.precision]
-    fidelity = {
-        "snr_db": snr_db,
-        "lsd_db": 10 ** ((60 - snr_db) / 40),
-        "lsd_0_4_db": 0.1,
-        "lsd_4_8_db": 0.2,
-        "lsd_8_16_db": 0.4,
-        "mr_stft": 0.05,
-        "max_abs": 1e-3,
-        "pesq_wb": None,
-        "verdict": verdict,
-        "decided_by": "snr_db",
-        "reason": f"{snr_db} dB",
-    }
-    record = speed_record(case, rounds=6, device=device)
-    record = replace(record, kind="quality", timing=None, throughput=None, speedup_same_precision=None)
-    record = replace(record, speedup_fp32=None, memory=None, build=None, gpu_state=None, fidelity=fidelity)
-    return replace(record, **changes)
+    sound = Sound(
+        snr_db=snr_db,
+        lsd_db=10 ** ((60 - snr_db) / 40),
+        lsd_0_4_db=0.1,
+        lsd_4_8_db=0.2,
+        lsd_8_16_db=0.4,
+        mr_stft=0.05,
+        max_abs=1e-3,
+        verdict=verdict,
+        decided_by="snr_db",
+        reason=f"{snr_db} dB",
+    )
+    record = replace(speed_record(case, rounds=6, device=device), kind="quality", build=None, result=sound)
+    return changed(record, **changes)
 
 
 def failed_record(case: Case, status: Status, reason: str, **changes: Any) -> Record:
     """A record of a case that did not end ``ok``."""
     record = Record(RUN_ID, "speed", case, status, reason, "cuda:0", "2026-11-22T00:00:00+00:00", 0)
-    return replace(record, **changes)
+    return changed(record, **changes)
 
 
 def sweep_records(rounds: int = 40, versions: tuple[str, ...] = ("v3", "v4")) -> list[Record]:
@@ -183,23 +214,6 @@ def sweep_records(rounds: int = 40, versions: tuple[str, ...] = ("v3", "v4")) ->
         records.append(failed_record(case, Status.UNAVAILABLE, "the package tensorrt is not installed"))
         case = Case(version, "tensorrt", "bf16", 1, frames[-1])
         records.append(failed_record(case, Status.CRASHED, "the worker ended with signal 11"))
-    return records
-
-
-def many_records(number: int, rounds: int = 100) -> list[Record]:
-    """At least ``number`` records over both versions, all backends and precisions, cut to ``number``."""
-    records: list[Record] = []
-    lengths = [*range(9, 2000, 40)]
-    for frames in lengths:
-        for batch in (1, 2, 4, 8):
-            for version in ("v3", "v4"):
-                for backend in FACTORS:
-                    for precision in PRECISION_FACTORS:
-                        if len(records) >= number:
-                            return records
-                        case = Case(version, backend, precision, batch, frames)
-                        judged = batch == 2
-                        records.append(quality_record(case) if judged else speed_record(case, rounds))
     return records
 
 

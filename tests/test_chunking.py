@@ -1,6 +1,8 @@
 """Chunks with the derived halo are the whole utterance; the halo is exactly what the network sees."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -26,14 +28,14 @@ from bench.vocoders.synthetic import initialise
 from tests.conftest import small_v3
 
 
-def small_v4(**changes: object) -> HifiGan:
+def small_v4(**changes: Any) -> HifiGan:
     """A v4 generator with few channels and synthetic weights."""
     model = HifiGan(HifiGanConfig(upsample_initial_channel=64, **changes))
     initialise(model, 0)
     return model.eval().requires_grad_(False)
 
 
-SMALL = {
+SMALL: dict[str, Callable[[], Vocoder]] = {
     "v3": lambda: small_v3(upsample_initial_channel=64),
     "v3-block2": lambda: small_v3(resblock="2", resblock_dilation_sizes=[[1, 3], [1, 3], [1, 3]]),
     "v3-odd-kernels": lambda: small_v3(upsample_kernel_sizes=[12, 8, 6, 4, 4, 4]),

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -17,6 +16,7 @@ import torch
 from bench.errors import InputError
 from bench.records.schema import FILE_NAME, Status
 from tests.conftest import ROOT, SweepRun, sweep
+from tests.synthetic_records import changed, given, speed_of
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_a_sweep_leaves_a_record_of_every_case(run: SweepRun) -> None:
     for name in ("tensorrt", "tensorrt-onnx"):
         assert records[name].status is Status.UNAVAILABLE
         assert records[name].reason.endswith(".")
-        assert records[name].timing is None
+        assert records[name].result is None
         assert records[name].reason in run.done.stdout
     assert {record.run_id for record in records.values()} == {path.name for path in run.results.iterdir()}
 
@@ -55,13 +55,13 @@ def test_pytest_benchmark_shows_the_record_s_samples(run: SweepRun) -> None:
     measured = {record.id: record for record in run.records().values() if record.status is Status.OK}
     assert entries.keys() == measured.keys()
     for name, entry in entries.items():
-        timing = measured[name].timing
+        timing = speed_of(measured[name]).timing
         assert timing is not None
         assert timing.rounds == entry["stats"]["rounds"] == 6
         assert np.allclose(np.array(entry["stats"]["data"]) * 1000, timing.samples_ms, rtol=0, atol=1e-6)
         assert entry["stats"]["median"] * 1000 == pytest.approx(timing.median_ms)
         assert entry["extra_info"]["weights"] == measured[name].weights.name
-        assert entry["extra_info"]["speedup_fp32"] == measured[name].speedup_fp32.ratio
+        assert entry["extra_info"]["speedup_fp32"] == given(speed_of(measured[name]).speedup_fp32).ratio
     assert data["machine_info"]["gpu"] is None
     assert data["machine_info"]["versions"]["torch_build"] == torch.__version__
     assert data["machine_info"]["threads"] == 1
@@ -162,7 +162,7 @@ def _mistakes(directory: Path, v3: Path) -> dict[str, tuple[dict[str, object], s
         "twins": ({"twins": "some"}, "--twins is all, best or off, not 'some'"),
         "level": ({"backends": "tensorrt-onnx:level=9"}, "option level is a whole number from 0 to 5, not '9'"),
         "shapes": ({"backends": "tensorrt:shapes=long"}, "option shapes is static, dynamic, or profiles"),
-        "activation": ({"backends": "tensorrt-rtx:activation=fast"}, "option activation is one of original, grouped"),
+        "activation": ({"backends": "tensorrt-rtx:activation=fast"}, "option activation is one of ends-64, frames-16"),
         "float32": ({"backends": "tensorrt-onnx:float32=("}, "option float32 is a regular expression"),
         "profile": ({"profile": "enormous"}, "unknown profile 'enormous'"),
     }
@@ -197,9 +197,9 @@ def test_lists_narrow_the_profile(plugin: ModuleType, v3_directory: Path) -> Non
 def test_the_headline_has_what_the_record_has(plugin: ModuleType, run: SweepRun) -> None:
     """pytest-benchmark's headline leaves blank what eager cannot be compared in, and is otherwise the record's."""
     record = run.records()["torchscript"]
-    assert record.speedup_same_precision is not None
-    assert plugin._headline(record)["speedup_same_precision"] == record.speedup_same_precision.ratio
-    assert plugin._headline(replace(record, speedup_same_precision=None))["speedup_same_precision"] is None
+    speedup = given(speed_of(record).speedup_same_precision)
+    assert plugin._headline(record)["speedup_same_precision"] == speedup.ratio
+    assert plugin._headline(changed(record, speedup_same_precision=None))["speedup_same_precision"] is None
 
 
 class Watched:

@@ -44,7 +44,8 @@ class Eager(Backend):
 
         def run(mel: Tensor) -> Tensor:
             with autocast(precision, device):
-                return model(mel)
+                wave: Tensor = model(mel)
+            return wave
 
         dtype = next(model.parameters()).dtype
         weights = str(dtype).removeprefix("torch.")

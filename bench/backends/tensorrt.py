@@ -20,12 +20,12 @@ from torch import Tensor
 
 from bench.backend import Request, Runner, register
 from bench.errors import UnsupportedError, WrongOutputError
-from bench.lowering.onnx_export import engine_form
+from bench.lowering.engine_form import lower
 from bench.measure.precision import report_engine
 from bench.precision import Precision, unsupported_reason
 from bench.records.schema import Build, EffectivePrecision
 from bench.trt.backend import EngineBackend
-from bench.trt.options import Options, parse_options
+from bench.trt.options import Options, options_of
 from bench.trt.shapes import Profile
 
 # Names that torch-tensorrt gives to the parts of a compiled module that run in TensorRT.
@@ -67,7 +67,7 @@ class TorchTensorRt(EngineBackend):
         if module is None:
             raise UnsupportedError(reason)
         precision, case = request.precision, request.case
-        options = parse_options(dict(case.options), (case.batch, case.frames))
+        options = options_of(case)
         profile = _profile(options, case.batch, case.frames)
         reason = unsupported_reason(precision, request.device) or ""
         if reason:
@@ -78,7 +78,7 @@ class TorchTensorRt(EngineBackend):
             raise UnsupportedError("TensorRT has no autocast; fp16 and bf16 are its lower precisions.")
         started = time.perf_counter()
         mel = request.mel.to(precision.dtype)
-        model = engine_form(request.vocoder, mel, options.float32 or "", options.activation)
+        model = lower(request.vocoder, mel, options.float32 or "", options.activation)
         with tempfile.TemporaryDirectory() as directory, torch.no_grad():
             program = export(model, mel, profile if options.shapes.dynamic else None)
             arguments: dict[str, Any] = {

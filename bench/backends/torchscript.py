@@ -43,14 +43,15 @@ class TorchScript(Backend):
             # Cached casts of the weights would be left out of the trace.
             torch.set_autocast_cache_enabled(False)
             try:
-                traced = torch.jit.trace(model, (example,), check_trace=False)
+                traced = torch.jit.trace(model, (example,), check_trace=False)  # type: ignore[no-untyped-call] # deprecated
             finally:
                 torch.set_autocast_cache_enabled(True)
             frozen = torch.jit.freeze(traced.eval())
         weights = str(next(model.parameters()).dtype).removeprefix("torch.")
 
         def run(mel: Tensor) -> Tensor:
-            return frozen(mel)
+            wave: Tensor = frozen(mel)
+            return wave
 
         return Runner(
             run=run,

@@ -20,17 +20,11 @@ DEFAULT_BASELINE = Path("results/baseline")
 def compare(arguments: argparse.Namespace) -> int:
     """Runs ``compare`` and returns its exit code: 0 nothing worse, 1 something worse, 2 nothing compared."""
     thresholds = load_thresholds(arguments.thresholds)
-    nights, rest = _against(arguments.against)
-    paths = [Path(path) for path in (*arguments.sides, *rest)]
+    if len(arguments.sides) != 2:
+        raise InputError(f"compare wants two runs, BASE and NEW; {len(arguments.sides)} given")
+    base, new = (read_side(Path(side), thresholds.metrics) for side in arguments.sides)
     folder = arguments.history or DEFAULT_HISTORY
-    if len(paths) != (1 if nights else 2):
-        wanted = "one run beside --against last N" if nights else "two, BASE and NEW"
-        raise InputError(f"compare wants {wanted}; {len(paths)} given")
-    new = read_side(paths[-1], thresholds.metrics)
-    history = earlier_nights(folder, new) if nights or arguments.history or folder.is_dir() else []
-    base = last_nights(history, nights) if nights else read_side(paths[0], thresholds.metrics)
-    if nights and not base:
-        raise InputError(f"{folder} holds no earlier night; `python -m bench nightly RUN` adds one")
+    history = earlier_nights(folder, new) if arguments.history or folder.is_dir() else []
     comparison = compare_observations(base, new, history=history, thresholds=thresholds)
     _write(arguments, [comparison], everything=arguments.all)
     return comparison.exit_code
@@ -69,16 +63,6 @@ def nightly(arguments: argparse.Namespace) -> int:
         return 0
     codes = {comparison.exit_code for comparison in comparisons}
     return 1 if 1 in codes else max(codes)
-
-
-def _against(words: list[str] | None) -> tuple[int, list[str]]:
-    """The number of nights in ``last N [nights]``, and what follows it; 0 without ``--against``."""
-    if words is None:
-        return 0, []
-    if len(words) < 2 or words[0] != "last" or not words[1].isdecimal() or int(words[1]) < 1:
-        raise InputError(f"--against wants `last N`, such as `--against last 7`, not {' '.join(words)!r}")
-    rest = words[2:]
-    return int(words[1]), rest[1:] if rest[:1] in (["nights"], ["night"]) else rest
 
 
 def _write(arguments: argparse.Namespace, comparisons: list[Comparison], *, everything: bool = False) -> None:

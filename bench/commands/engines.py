@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.engine_cache import GIB, EngineStore, Entry, default_store
+from bench.engine_cache import GIB, EngineCache, Entry, default_engine_cache
 from bench.errors import InputError
 
 VERBS = {
@@ -63,7 +63,7 @@ def run_build(arguments: argparse.Namespace) -> int:
         weights=tuple(split_list("--weights", arguments.weights)) if arguments.weights else (),
         seed=arguments.seed,
         threads=max(1, physical_cores() // (len(devices) * arguments.workers)),
-        engines=str(default_store(arguments.folder).folder),
+        engines=str(default_engine_cache(arguments.folder).folder),
     )
     _say(f"{len(cases)} engines on {', '.join(devices)}, {arguments.workers} at once on each")
     return 0 if build_all(cases, settings, devices, arguments.workers, _say) else 1
@@ -73,38 +73,38 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs one verb and returns its exit code."""
     if arguments.folder is not None and not Path(arguments.folder).expanduser().is_dir():
         raise InputError(f"there is no folder {arguments.folder}; --folder names an engine cache")
-    store = default_store(arguments.folder)
+    cache = default_engine_cache(arguments.folder)
     if arguments.verb == "verify":
-        return _verify(store)
+        return _verify(cache)
     if arguments.verb == "list":
-        entries = store.entries()
+        entries = cache.entries()
         _print_table(entries)
         engines = sum(entry.size_bytes for entry in entries)
-        _say(f"{store.folder}: {len(entries)} files, {_size(engines)} of at most {_size(store.limit_bytes)}")
+        _say(f"{cache.folder}: {len(entries)} files, {_size(engines)} of at most {_size(cache.limit_bytes)}")
         return 0
-    gone = store.clear() if arguments.verb == "clear" else _prune(store, arguments)
+    gone = cache.clear() if arguments.verb == "clear" else _prune(cache, arguments)
     for entry in gone:
         _say(f"removed {entry.file.name}{f': {entry.fault}' if entry.fault else ''}")
-    _say(f"{store.folder}: {len(gone)} files removed, {_size(sum(entry.size_bytes for entry in gone))} freed")
+    _say(f"{cache.folder}: {len(gone)} files removed, {_size(sum(entry.size_bytes for entry in gone))} freed")
     return 0
 
 
-def _prune(store: EngineStore, arguments: argparse.Namespace) -> list[Entry]:
+def _prune(cache: EngineCache, arguments: argparse.Namespace) -> list[Entry]:
     limit_gib, days = arguments.limit_gib, arguments.older_than_days
     for name, value in (("--limit-gib", limit_gib), ("--older-than-days", days)):
         if value is not None and not 0 <= value < 1e6:
             raise InputError(f"{name} is a number from 0, not {value:g}")
     if limit_gib is not None:
-        store = replace(store, limit_bytes=round(limit_gib * GIB))
-    return store.prune(None if days is None else days * 86400)
+        cache = replace(cache, limit_bytes=round(limit_gib * GIB))
+    return cache.prune(None if days is None else days * 86400)
 
 
-def _verify(store: EngineStore) -> int:
-    entries = store.entries(checked=True)
+def _verify(cache: EngineCache) -> int:
+    entries = cache.entries(checked=True)
     faulty = [entry for entry in entries if entry.fault]
     for entry in faulty:
         _say(f"BAD {entry.file.name}: {entry.fault}")
-    _say(f"{store.folder}: {len(entries)} files, {len(faulty)} bad")
+    _say(f"{cache.folder}: {len(entries)} files, {len(faulty)} bad")
     return 1 if faulty else 0
 
 

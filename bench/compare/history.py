@@ -248,7 +248,7 @@ def _steps(name: str, metric: Metric, nights: Sequence[Observation], indices: Se
                 for first, last in ((left, start), (start, right))
             )
             versions = tuple(noted(nights[start - 1], nights[start]))
-            worse = (move > 0) == (metric.better == "lower")
+            worse = (move > 0) != metric.higher_is_better
             steps.append(Step(indices[start], nights[start].run_id, before, after, worse, versions))
     return tuple(steps)
 
@@ -260,7 +260,7 @@ def _series(name: str, metric: Metric, nights: Sequence[Observation]) -> np.ndar
         return np.array([part.level(float(controlled)) for part in rounds if part])
     values = np.array([item.values[name] for item in nights])
     if metric.ceiling is not None:
-        values = np.minimum(values, metric.ceiling) if metric.better == "higher" else np.maximum(values, metric.ceiling)
+        values = np.minimum(values, metric.ceiling) if metric.higher_is_better else np.maximum(values, metric.ceiling)
     if metric.scale == "ratio":
-        return np.log(np.maximum(values, np.finfo(np.float64).tiny))
+        return np.asarray(np.log(np.maximum(values, np.finfo(np.float64).tiny)))
     return values

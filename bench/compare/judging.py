@@ -9,13 +9,12 @@ from scipy import stats
 
 from bench.compare.changepoints import segment_means
 from bench.compare.machine import Key, MachineMove, centre, effective_runs, machine_moves
-from bench.compare.noise import BATCHES, benjamini_hochberg, half_scale, holm, only_modes_moved
+from bench.compare.noise import BATCHES, half_scale, holm, only_modes_moved
 from bench.compare.observation import Observation
 from bench.compare.result import Change, Verdict
 from bench.compare.thresholds import Metric, Thresholds
 
 Side = Sequence[Observation]
-CORRECTIONS = {"holm": holm, "benjamini-hochberg": benjamini_hochberg}
 TIERS = ("pass", "warn", "fail")
 
 
@@ -158,7 +157,7 @@ def _level(item: Observation, name: str, metric: Metric, machine: MachineMove | 
         return item.rounds.level(machine.weight if machine else 0.0)
     value = item.values[name]
     if metric.ceiling is not None:
-        bound = min if metric.better == "higher" else max
+        bound = min if metric.higher_is_better else max
         value = bound(value, metric.ceiling)
     return math.log(value) if metric.scale == "ratio" else value
 
@@ -216,7 +215,7 @@ def _decide(tests: Sequence[_Test], thresholds: Thresholds) -> Iterable[Change]:
         float(2 * stats.t.sf(abs(test.move) / error, freedom))
         for test, (error, freedom) in zip(tried, errors, strict=True)
     ]
-    adjusted = iter(CORRECTIONS[thresholds.correction](p_values))
+    adjusted = iter(holm(p_values))
     remaining = iter(errors)
     for test in tests:
         if test.settled:
@@ -251,7 +250,7 @@ def _verdict(test: _Test, error: float, freedom: float, p_adjusted: float, alpha
     if changed and test.doubt:
         verdict, reason = Verdict.UNCLEAR, test.doubt
     elif changed:
-        worse = (test.move > 0) == (test.metric.better == "lower")
+        worse = (test.move > 0) != test.metric.higher_is_better
         words = (Verdict.WORSE, Verdict.BETTER) if test.metric.is_fidelity else (Verdict.SLOW, Verdict.FAST)
         verdict = words[0] if worse else words[1]
     elif test.metric.is_fidelity or (-limit <= low and high <= limit):

@@ -1,4 +1,4 @@
-"""What the rounds of one run say about their own noise, and the corrections for asking many questions.
+"""What the rounds of one run say about their own noise, and the correction for asking many questions.
 
 Rounds of one run are not independent: clocks drift, modes last for many rounds, and some rounds are hit by an
 interruption. Their plain standard error is therefore too small by a factor of two or more. Here a run is
@@ -160,16 +160,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p)
     adjusted = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    result = np.empty_like(p)
-    result[order] = np.minimum(adjusted, 1)
-    return [float(value) for value in result]
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values that hold the share of false ones among the alarms (Benjamini and Hochberg 1995)."""
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p)[::-1]
-    adjusted = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
     result = np.empty_like(p)
     result[order] = np.minimum(adjusted, 1)
     return [float(value) for value in result]

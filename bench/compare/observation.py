@@ -3,12 +3,14 @@
 Comparisons work on observations only. They are made from records, and history keeps them one a line.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.compare.noise import Rounds, reduce_rounds, relative_variance_of_mean
 from bench.compare.thresholds import Metric
-from bench.records.schema import Record, Status
+from bench.records.facts import value_at
+from bench.records.schema import Record, Sound, Speed, Status
 
 UNKNOWN = "unknown"
 
@@ -20,7 +22,7 @@ class Observation:
     Attributes:
         run_id: Names the run.
         recorded_at: UTC time, ISO 8601.
-        kind: ``"speed"`` or ``"quality"``.
+        kind: Of the record, such as ``"speed"`` or ``"quality"``.
         id: The case's id.
         status: How the case ended.
         reason: Why, unless ``ok``.
@@ -60,18 +62,19 @@ class Observation:
 
 def observe(record: Record, metrics: dict[str, Metric]) -> Observation:
     """Reduces a record to what comparisons and history need."""
+    speed, sound = record.answer(Speed), record.answer(Sound)
     rounds = throughput_variance = None
-    if record.timing:
+    if speed:
         # A baseline is not its own control: it would hide its own change.
-        speedup = record.speedup_fp32
+        speedup = speed.speedup_fp32
         control = speedup.baseline_samples_ms if speedup and speedup.baseline != record.id else None
-        rounds = reduce_rounds(record.timing.samples_ms, control)
-        if record.throughput:
-            samples = record.timing.host_samples_ms or record.timing.samples_ms
+        rounds = reduce_rounds(speed.timing.samples_ms, control)
+        if speed.throughput:
+            samples = speed.timing.host_samples_ms or speed.timing.samples_ms
             variance = relative_variance_of_mean(samples)
-            throughput_variance = variance and variance * len(samples) / max(record.throughput.rounds, 1)
+            throughput_variance = variance and variance * len(samples) / max(speed.throughput.rounds, 1)
     # What judging a case happened to cost is no figure of the case.
-    asked = {name: metric for name, metric in metrics.items() if metric.is_fidelity or record.kind == "speed"}
+    asked = {name: metric for name, metric in metrics.items() if metric.kind == record.kind}
     values = {name: _value(record, metric.source) for name, metric in asked.items()}
     return Observation(
         run_id=record.run_id,
@@ -85,30 +88,29 @@ def observe(record: Record, metrics: dict[str, Metric]) -> Observation:
         values={name: value for name, value in values.items() if value is not None},
         rounds=rounds,
         throughput_variance=throughput_variance,
-        tier=_tier(record.fidelity),
+        tier=sound.verdict if sound else None,
         weights=record.weights.name if record.weights else None,
     )
 
 
 def _value(record: Record, sources: tuple[str, ...]) -> float | None:
     for source in sources:
-        part, _, name = source.partition(".")
-        holder: Any = getattr(record, part, None)
-        value = holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf"):
-            return float(value)
+        for holder in (record.result, record):
+            value = value_at(holder, source)
+            if value is not None and math.isfinite(value):
+                return value
     return None
 
 
 def _identity(record: Record) -> dict[str, str]:
-    environment = record.environment
+    environment, speed = record.environment, record.answer(Speed)
     gpu = environment.get("gpu") or {}
     cpu = environment.get("cpu") or {}
     found: dict[str, Any] = {
         "device": record.device.split(":")[0],
         "audio": record.audio,
         "weights": record.weights and record.weights.sha256,
-        "clock": record.timing and record.timing.clock,
+        "clock": speed and speed.timing.clock,
     }
     if found["device"] == "cpu":
         named = [cpu.get(key) for key in ("name", "model", "brand")] if isinstance(cpu, dict) else [cpu]
@@ -143,13 +145,6 @@ def _versions(environment: dict[str, Any]) -> dict[str, str]:
         if environment.get(name):
             found[name] = str(environment[name])
     return found
-
-
-def _tier(fidelity: dict[str, Any] | None) -> str | None:
-    verdict = (fidelity or {}).get("verdict")
-    if isinstance(verdict, dict):
-        verdict = verdict.get("tier") or verdict.get("outcome") or verdict.get("verdict")
-    return verdict if isinstance(verdict, str) else None
 
 
 def differences(base: Observation, new: Observation) -> list[str]:

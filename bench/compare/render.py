@@ -1,14 +1,14 @@
 """A comparison as text for a terminal, as Markdown for a pull request, and as JSON."""
 
-import html
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable
 
 import cattrs
 
+from bench.compare.markdown import escape, plain
 from bench.compare.result import BAD, GOOD, CaseComparison, Change, Comparison, Pairing, Verdict
+from bench.records.schema import Speed
 
 HEAD = ("case", "metric", "verdict", "base", "new", "change", "95 % interval", "p (corrected)", "why")
 ORDER = {
@@ -17,7 +17,6 @@ ORDER = {
         (Verdict.WORSE, Verdict.SLOW, Verdict.UNCLEAR, Verdict.BETTER, Verdict.FAST, Verdict.SAME)
     )
 }
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def to_json(comparison: Comparison) -> str:
@@ -53,21 +52,6 @@ def to_markdown(comparison: Comparison) -> str:
     return "\n".join(lines) + "\n"
 
 
-def escape(text: str) -> str:
-    """Text that Markdown and HTML show as it is, on one line.
-
-    >>> escape("<b>")
-    '&lt;b&gt;'
-    """
-    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~@:])", r"\\\1", plain(text))
-    return html.escape(escaped, quote=False)
-
-
-def plain(text: str) -> str:
-    """Text without control and direction characters, which could rewrite a terminal or a table."""
-    return _CONTROL_CHARACTERS.sub(" ", text)
-
-
 def _headline(comparison: Comparison) -> str:
     if comparison.exit_code == 2:
         return "Nothing could be compared"
@@ -98,7 +82,7 @@ def _summary(comparison: Comparison) -> list[str]:
             f"throughput ({machine.verdict}{': ' * bool(machine.reason)}{machine.reason})"
         )
     lines.append(
-        f"{comparison.tests} tests at {comparison.alpha:g} together ({comparison.correction}); spread between "
+        f"{comparison.tests} tests at {comparison.alpha:g} together (holm); spread between "
         + (f"{comparison.history_nights} nights of history" if comparison.history_nights else "cases only")
     )
     return lines
@@ -116,7 +100,7 @@ def _rows(comparison: Comparison, everything: bool) -> Iterable[list[str]]:
 
 
 def _case_rows(case: CaseComparison, everything: bool) -> Iterable[tuple[int, list[str]]]:
-    name = case.id if case.kind == "speed" else f"{case.id} ({case.kind})"
+    name = case.id if case.kind == Speed.kind else f"{case.id} ({case.kind})"
     why = "; ".join(case.reasons)
     if case.pairing is not Pairing.COMPARED:
         verdict = case.status_verdict

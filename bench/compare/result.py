@@ -65,7 +65,7 @@ class CaseComparison:
     """One case on both sides.
 
     Attributes:
-        kind: ``"speed"`` or ``"quality"``.
+        kind: Of the records, such as ``"speed"`` or ``"quality"``.
         id: The case's id.
         pairing: Whether it was compared.
         status_base, status_new: How the case ended on each side.
@@ -113,7 +113,7 @@ class Comparison:
         notes: Versions and flags that differ in any compared case.
         machine: How far the eager baselines moved as a whole; None without any.
         tests: How many changes were tested together.
-        alpha, correction: The error rate and how it is held.
+        alpha: Chance of a false alarm among all of them (Holm).
         history_nights: Nights of history that were used for the spread between nights.
     """
 
@@ -125,7 +125,6 @@ class Comparison:
     machine: Change | None
     tests: int
     alpha: float
-    correction: str
     history_nights: int
 
     @property

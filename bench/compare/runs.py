@@ -90,7 +90,6 @@ def compare_observations(
         machine=_machine(machines, thresholds),
         tests=tests,
         alpha=thresholds.alpha,
-        correction=thresholds.correction,
         history_nights=len({item.run_id for side in earlier.values() for item in side}),
     )
 

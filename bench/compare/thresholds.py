@@ -8,27 +8,44 @@ from pathlib import Path
 import cattrs
 
 from bench.errors import InputError
+from bench.records.facts import Better, Facts, find_facts
+from bench.records.kind import KINDS
+from bench.records.schema import Record, Sound
 
 DEFAULT_FILE = Path(__file__).with_name("thresholds.toml")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How one metric is judged; the fields are explained in ``thresholds.toml``."""
+    """How one metric is judged, as ``thresholds.toml`` explains; what it is, the record's field says."""
 
+    kind: str
     source: tuple[str, ...]
-    unit: str
     scale: str
-    better: str
     floor: float
     night_sd: float
     absolute_floor: float = 0.0
     ceiling: float | None = None
 
     @property
+    def facts(self) -> Facts:
+        """What the figure is, from the field that holds it."""
+        return find_facts((KINDS[self.kind], Record), self.source[0])
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values."""
+        return self.facts.unit
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value is the better one."""
+        return self.facts.better is Better.HIGHER
+
+    @property
     def is_fidelity(self) -> bool:
         """Whether it describes the sound; those are BETTER, WORSE or SAME."""
-        return self.source[0].startswith("fidelity.")
+        return self.kind == Sound.kind
 
     @property
     def limit(self) -> float:
@@ -41,7 +58,6 @@ class Thresholds:
     """When a difference is a difference; the fields are explained in ``thresholds.toml``."""
 
     alpha: float
-    correction: str
     machine_sd: float
     control_limit: float
     machine_floor: float
@@ -75,12 +91,17 @@ def load_thresholds(path: Path | None = None) -> Thresholds:
 def _check(thresholds: Thresholds, path: Path) -> None:
     if not 0 < thresholds.alpha < 1:
         raise InputError(f"{path}: alpha must lie between 0 and 1, not {thresholds.alpha}")
-    if thresholds.correction not in ("holm", "benjamini-hochberg"):
-        raise InputError(f"{path}: correction must be 'holm' or 'benjamini-hochberg', not {thresholds.correction!r}")
     for name, metric in thresholds.metrics.items():
         if metric.scale not in ("ratio", "difference"):
             raise InputError(f"{path}: metrics.{name}.scale must be 'ratio' or 'difference'")
-        if metric.better not in ("lower", "higher"):
-            raise InputError(f"{path}: metrics.{name}.better must be 'lower' or 'higher'")
+        if metric.kind not in KINDS:
+            raise InputError(f"{path}: metrics.{name}.kind must be one of {', '.join(KINDS)}, not {metric.kind!r}")
         if not (metric.source and metric.floor > 0 and metric.night_sd > 0):
             raise InputError(f"{path}: metrics.{name} needs a source and a floor and a night_sd above 0")
+        for source in metric.source:
+            try:
+                facts = find_facts((KINDS[metric.kind], Record), source)
+            except InputError as error:
+                raise InputError(f"{path}: metrics.{name}: {error}") from error
+            if facts.better not in (Better.LOWER, Better.HIGHER):
+                raise InputError(f"{path}: metrics.{name}: of {source} neither the lower nor the higher is the better")

@@ -1,14 +1,12 @@
-"""The alias-free activation without its interleaved signal: the forms that engines are built from.
+"""The alias-free activation without its interleaved signal, as engines compute it.
 
 Upsampling by two and downsampling by two are done on the even and the odd samples apart, so that nothing runs at
-the double rate and no transposed convolution is left. Every form gives the original's result to rounding, edges
+the double rate and no transposed convolution is left. Both kinds give the original's result to rounding, edges
 included: there the double-rate signal is continued by its first and last samples, which are the first even and
-the last odd one. Which form an engine runs fastest is a matter of measurement: ``studies/activations.py``.
+the last odd one. ``studies/activations.py`` times them, and others that engines run slower.
 """
 
-import copy
 import math
-import re
 from collections.abc import Callable
 
 import torch
@@ -17,7 +15,6 @@ from torch import Tensor, nn
 
 from bench.errors import InputError
 from bench.vocoders.alias_free import EPSILON, RATIO, TAPS, AliasFreeActivation
-from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 
 # Samples that a phase's filter reaches to either side.
 REACH = TAPS // 4
@@ -53,124 +50,6 @@ def snake(x: Tensor, alpha: Tensor, gain: Tensor) -> Tensor:
     """``x + gain sin(alpha x)^2``."""
     wave = torch.sin(x * alpha)
     return x + gain * (wave * wave)
-
-
-class Grouped(EngineActivation):
-    """Two convolutions that take every channel for itself, and its two phases for two channels."""
-
-    up: Tensor
-    down: Tensor
-    alpha: Tensor
-    gain: Tensor
-    even: Tensor
-    odd: Tensor
-
-    def __init__(self, original: AliasFreeActivation) -> None:
-        super().__init__(original)
-        self.register_buffer("up", self.up_pair.unsqueeze(1).repeat(self.channels, 1, 1))
-        self.register_buffer("down", self.down_pair.unsqueeze(0).repeat(self.channels, 1, 1))
-        self.register_buffer("alpha", self.alpha_values.repeat_interleave(2).view(1, -1, 1))
-        self.register_buffer("gain", self.gain_values.repeat_interleave(2).view(1, -1, 1))
-        pair = 2 * torch.arange(self.channels).repeat_interleave(2)
-        self.register_buffer("even", pair)
-        self.register_buffer("odd", pair + 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(batch, channels, samples)`` to the same shape."""
-        x = F.pad(x, (REACH, REACH), mode="replicate")
-        x = snake(F.conv1d(x, self.up, groups=self.channels), self.alpha, self.gain)
-        first = x[..., :1].index_select(1, self.even)
-        last = x[..., -1:].index_select(1, self.odd)
-        x = torch.cat([first] * REACH + [x] + [last] * REACH, dim=-1)
-        return F.conv1d(x, self.down, groups=self.channels)
-
-
-class Blocks(EngineActivation):
-    """Polyphase in two convolutions that are dense within groups of ``width`` channels, diagonal in truth.
-
-    The phases lie behind one another inside a group. The margins that the second convolution reads are joined on,
-    or computed with the rest and overwritten by position.
-
-    Args:
-        original: The activation.
-        width: Channels of a group; 0 for one group.
-        select: Whether the first convolution computes the margins too and a select overwrites them.
-    """
-
-    up: Tensor
-    down: Tensor
-    even: Tensor
-    odd: Tensor
-    alpha: Tensor
-    gain: Tensor
-
-    def __init__(self, original: AliasFreeActivation, width: int, select: bool) -> None:
-        super().__init__(original)
-        width = self.channels if width == 0 or self.channels % width else width
-        self.groups, self.select = self.channels // width, select
-        one = torch.eye(width)
-        # (2 width, width, 7): even phases, then odd ones.
-        up = torch.cat([one.unsqueeze(-1) * row for row in self.up_pair]).repeat(self.groups, 1, 1)
-        down = torch.cat([one.unsqueeze(-1) * row for row in self.down_pair], dim=1).repeat(self.groups, 1, 1)
-        order = torch.arange(self.channels).view(self.groups, 1, width).repeat(1, 2, 1).flatten()
-        even = torch.cat([one.unsqueeze(-1) * self.up_pair[0]] * 2).repeat(self.groups, 1, 1)
-        odd = torch.cat([one.unsqueeze(-1) * self.up_pair[1]] * 2).repeat(self.groups, 1, 1)
-        for name, value in {"up": up, "down": down, "even": even, "odd": odd}.items():
-            self.register_buffer(name, value)
-        self.register_buffer("alpha", self.alpha_values[order].view(1, -1, 1))
-        self.register_buffer("gain", self.gain_values[order].view(1, -1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(batch, channels, samples)`` to the same shape."""
-        frames = x.shape[-1]
-        if self.select:
-            x = F.pad(x, (2 * REACH, 2 * REACH), mode="replicate")
-            first = F.conv1d(x[..., REACH : 3 * REACH + 1], self.even, groups=self.groups)
-            last = F.conv1d(x[..., -3 * REACH - 1 : -REACH], self.odd, groups=self.groups)
-            x = F.conv1d(x, self.up, groups=self.groups)
-            place = torch.arange(frames + 2 * REACH, device=x.device)
-            x = torch.where(place < REACH, first, torch.where(place >= frames + REACH, last, x))
-            x = snake(x, self.alpha, self.gain)
-        else:
-            first = F.conv1d(F.pad(x[..., : REACH + 1], (REACH, 0), mode="replicate"), self.even, groups=self.groups)
-            last = F.conv1d(F.pad(x[..., -REACH - 1 :], (0, REACH), mode="replicate"), self.odd, groups=self.groups)
-            x = F.conv1d(F.pad(x, (REACH, REACH), mode="replicate"), self.up, groups=self.groups)
-            x = torch.cat([first] * REACH + [x] + [last] * REACH, dim=-1)
-            x = snake(x, self.alpha, self.gain)
-        return F.conv1d(x, self.down, groups=self.groups)
-
-
-class Shifted(EngineActivation):
-    """Polyphase in multiply-adds of shifted slices."""
-
-    alpha: Tensor
-    gain: Tensor
-
-    def __init__(self, original: AliasFreeActivation) -> None:
-        super().__init__(original)
-        self.register_buffer("alpha", self.alpha_values.view(1, -1, 1))
-        self.register_buffer("gain", self.gain_values.view(1, -1, 1))
-        self.up_numbers = [[float(tap) for tap in row] for row in self.up_pair.double()]
-        self.down_numbers = [[float(tap) for tap in row] for row in self.down_pair.double()]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(batch, channels, samples)`` to the same shape."""
-        frames = x.shape[-1]
-        x = F.pad(x, (REACH, REACH), mode="replicate")
-        even, odd = (_shifts(x, taps, frames) for taps in self.up_numbers)
-        even, odd = snake(even, self.alpha, self.gain), snake(odd, self.alpha, self.gain)
-        left, right = even[..., :1], odd[..., -1:]
-        even = torch.cat([left] * REACH + [even] + [right] * REACH, dim=-1)
-        odd = torch.cat([left] * REACH + [odd] + [right] * REACH, dim=-1)
-        return _shifts(even, self.down_numbers[0], frames) + _shifts(odd, self.down_numbers[1], frames)
-
-
-def _shifts(x: Tensor, taps: list[float], frames: int) -> Tensor:
-    parts = [tap * x[..., shift : shift + frames] for shift, tap in enumerate(taps) if tap]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
 
 
 class Frames(EngineActivation):
@@ -277,7 +156,7 @@ class Ends(Frames):
         start = middle * size - side
         self.register_buffer("between", made[start : start + size + 2 * side, middle].contiguous())
         first, last = made[: self.reach, :ends].flatten(1), made[-self.reach :, -ends:].flatten(1)
-        self.register_buffer("edges", torch.block_diag(first, last))
+        self.register_buffer("edges", torch.block_diag(first, last))  # type: ignore[no-untyped-call] # PyTorch's annotations end here
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(batch, channels, samples)`` to the same shape."""
@@ -297,7 +176,9 @@ class Ends(Frames):
 Form = Callable[[AliasFreeActivation, int], nn.Module]
 
 
-def _ends(size: int) -> Form:
+def ends(size: int) -> Form:
+    """:class:`Ends` of ``size`` samples at most where the rate has frames for it, else :class:`Frames`."""
+
     def form(original: AliasFreeActivation, rate: int) -> nn.Module:
         return Ends(original, rate, size) if math.gcd(rate, size) >= LEAST else Frames(original, rate, SHORT_SIZE)
 
@@ -308,19 +189,10 @@ def _ends(size: int) -> Form:
 # sum as it grows do it differently from place to place in a frame, and a steady sound stays steady only if that
 # repeats with every mel frame.
 FORMS: dict[str, Form] = {
-    "original": lambda original, _: original,
-    "grouped": lambda original, _: Grouped(original),
-    "blocks-32": lambda original, _: Blocks(original, width=32, select=False),
-    "blocks-96": lambda original, _: Blocks(original, width=96, select=False),
-    "blocks-96-select": lambda original, _: Blocks(original, width=96, select=True),
-    "shifted": lambda original, _: Shifted(original),
-    "frames-16": lambda original, rate: Frames(original, rate, size=16),
-    "frames-32": lambda original, rate: Frames(original, rate, size=32),
-    "ends-16": _ends(16),
-    "ends-32": _ends(32),
-    "ends-64": _ends(64),
+    "ends-64": ends(64),
+    "frames-16": lambda original, rate: Frames(original, rate, SHORT_SIZE),
 }
-# Matrix products only, nothing strided, depthwise or padded; benchmarks/README.md says what is measured of it.
+# Matrix products only, nothing strided, depthwise or padded; studies/README.md says what is measured of it.
 DEFAULT_FORM = "ends-64"
 SHORT_FORM = "frames-16"  # for fewer frames than that takes
 
@@ -342,47 +214,3 @@ def known_form(name: str) -> str:
     if name not in FORMS:
         raise InputError(f"option activation is one of {', '.join(FORMS)}, not {name!r}")
     return name
-
-
-def polyphase(vocoder: nn.Module, form: str = DEFAULT_FORM) -> nn.Module:
-    """A copy of ``vocoder`` with every alias-free activation in another form; v4 has none.
-
-    Args:
-        vocoder: In float32.
-        form: One of ``FORMS``.
-
-    Raises:
-        InputError: an unknown form.
-    """
-    known_form(form)
-    twin = copy.deepcopy(vocoder)
-    if isinstance(twin, BigVgan):
-        for name, module in list(twin.named_modules()):
-            if isinstance(module, AliasFreeActivation):
-                parent, _, child = name.rpartition(".")
-                setattr(twin.get_submodule(parent), child, FORMS[form](module, _rate(twin.config, name)))
-    return twin.eval()
-
-
-def share_constants(form: nn.Module) -> nn.Module:
-    """Lets activations with equal matrices have the same ones, in place.
-
-    The exporter then sees that the residual blocks of a stage begin with the same product of the same signal, and
-    writes it once.
-    """
-    known: dict[tuple[torch.dtype, torch.Size, bytes], Tensor] = {}
-    for module in form.modules():
-        if isinstance(module, EngineActivation):
-            for name, value in list(module.named_buffers(recurse=False)):
-                key = (value.dtype, value.shape, value.cpu().flatten().view(torch.uint8).numpy().tobytes())
-                setattr(module, name, known.setdefault(key, value))
-    return form
-
-
-def _rate(config: BigVganConfig, name: str) -> int:
-    """Samples per mel frame at a module of a BigVGAN."""
-    rates = config.upsample_rates
-    found = re.match(r"resblocks\.(\d+)\.", name)
-    if found is None:
-        return math.prod(rates)
-    return math.prod(rates[: int(found[1]) // len(config.resblock_kernel_sizes) + 1])

@@ -18,7 +18,7 @@ def in_planes(generator: nn.Module) -> nn.Module:
     """Rewrites a generator in place: equal results, from and to the same shapes, and layers keep their names.
 
     Args:
-        generator: Either version, in the form for engines.
+        generator: Either version, lowered.
     """
     done: list[str] = []
     for name, module in list(generator.named_modules()):

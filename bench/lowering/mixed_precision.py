@@ -33,7 +33,7 @@ class Float32(nn.Module):
 
 
 def layers(vocoder: nn.Module) -> dict[str, nn.Module]:
-    """The layers that can be kept in float32, by name: convolutions, and activations in the form for engines."""
+    """The layers that can be kept in float32, by name: convolutions, and lowered activations."""
     found: dict[str, nn.Module] = {}
     for name, module in vocoder.named_modules():
         if any(name.startswith(f"{other}.") for other in found):
@@ -60,11 +60,11 @@ def no_such_layer(text: str) -> InputError:
     return InputError(f"option float32: no layer's name begins with {text!r}; they are named as in checkpoints")
 
 
-def lower(vocoder: nn.Module, dtype: torch.dtype, float32: str = "") -> nn.Module:
+def convert(vocoder: nn.Module, dtype: torch.dtype, float32: str = "") -> nn.Module:
     """Converts a float32 vocoder in place, but for the layers whose names match a pattern from their first letter.
 
     Args:
-        vocoder: In the form for engines.
+        vocoder: Lowered.
         dtype: The lower precision.
         float32: Regular expression, such as ``conv_post|activation_post``; empty for no layer.
 
@@ -88,8 +88,8 @@ def round_kept(vocoder: nn.Module, float32: str) -> nn.Module:
     becomes a little too small. Of weights that TF32 has there is nothing to cut off.
 
     Args:
-        vocoder: In float32, in the form for engines.
-        float32: As for :func:`lower`; it may name what only a builder knows.
+        vocoder: Lowered, in float32.
+        float32: As for :func:`convert`; it may name what only a builder knows.
 
     Raises:
         InputError: not a regular expression.
@@ -125,14 +125,15 @@ class Apart(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As the convolution."""
-        return -self.conv(x)
+        y: Tensor = -self.conv(x)
+        return y
 
 
 def set_apart(vocoder: nn.Module, float32: str) -> nn.Module:
     """Puts :class:`Apart` around wide convolutions that are kept in float32 and added to the trunk, in place.
 
     Args:
-        vocoder: In float32, in the form for engines.
+        vocoder: Lowered, in float32.
         float32: As for :func:`round_kept`.
 
     Raises:

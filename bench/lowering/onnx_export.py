@@ -1,4 +1,4 @@
-"""ONNX of a vocoder, in the form and opset that a TensorRT version reads.
+"""ONNX of a lowered vocoder, in the opset that a TensorRT version reads.
 
 TensorRT 8.6 reads up to opset 17, which only PyTorch's older exporter writes; bfloat16 needs opset 22, which only the
 newer one writes. Opset 20 is written by either, and by the older one in a quarter of the time where shapes are open.
@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from bench.audio.mel import default_speech, log_mel
 from bench.errors import UnsupportedError
-from bench.lowering.activation import DEFAULT_FORM, fewest_frames, polyphase, share_constants
-from bench.lowering.conv2d import in_planes
-from bench.lowering.mixed_precision import lower, round_kept, set_apart
+from bench.lowering.activation import DEFAULT_FORM, FORMS, fewest_frames, known_form
+from bench.lowering.engine_form import lower, lower_activations
 from bench.lowering.quantization import quantise
 from bench.vocoders import Vocoder
 
@@ -37,27 +36,6 @@ def opset_for(strongly_typed: bool, dtype: torch.dtype) -> int:
     return BFLOAT16_OPSET if dtype is torch.bfloat16 else OPSET
 
 
-def engine_form(vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM) -> nn.Module:
-    """The copy of a vocoder that engines are built from: equal, with activations that they run fast.
-
-    Args:
-        vocoder: In float32.
-        mel: Its device and data type are the copy's.
-        float32: Layers to keep in float32; see :func:`bench.lowering.mixed_precision.lower`.
-        activation: The alias-free activation's form; see :data:`bench.lowering.activation.FORMS`.
-    """
-    return share_constants(in_planes(equal_form(vocoder, mel, float32, activation)))
-
-
-def equal_form(vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM) -> nn.Module:
-    """As :func:`engine_form`, with the same arithmetic in one-dimensional layers."""
-    form = polyphase(vocoder, activation)
-    if mel.dtype is torch.float32:
-        # Layers keep their names, by which a builder can hold them.
-        return set_apart(round_kept(form, float32), float32).to(mel.device)
-    return lower(form, mel.dtype, float32).to(mel.device)
-
-
 def export_onnx(
     vocoder: Vocoder,
     mel: Tensor,
@@ -69,7 +47,7 @@ def export_onnx(
     activation: str = DEFAULT_FORM,
     quantised: str = "",
 ) -> None:
-    """Writes ``vocoder`` as ONNX with input ``mel`` and output ``audio``, in the form for engines.
+    """Writes ``vocoder`` lowered, as ONNX with input ``mel`` and output ``audio``.
 
     Args:
         vocoder: In float32, anywhere; it is left as it is.
@@ -78,7 +56,7 @@ def export_onnx(
         opset: 17 for TensorRT 8.6, else 20 or more.
         dynamic: Whether batch (up to 64) and frames (2 to 16384, or from what
             the activation's form needs) stay open.
-        float32: Layers to keep in float32; see :func:`bench.lowering.mixed_precision.lower`.
+        float32: Layers to keep in float32; see :func:`bench.lowering.mixed_precision.convert`.
         activation: The alias-free activation's form; see :data:`bench.lowering.activation.FORMS`.
         quantised: ``"int8"`` or ``"fp8"`` for convolutions of eight bits, with scales from the project's own clip.
 
@@ -90,10 +68,7 @@ def export_onnx(
     package = "onnxscript" if newer else "onnx"
     if opset > LEGACY_OPSET and find_spec(package) is None:
         raise UnsupportedError(f"exporting needs {package}: pip install -e '.[onnx]'.")
-    if quantised:
-        model = _quantised_form(vocoder, mel, quantised, activation)
-    else:
-        model = engine_form(vocoder, mel, float32, activation)
+    model = _quantised(vocoder, mel, quantised, activation) if quantised else lower(vocoder, mel, float32, activation)
     options: dict[str, Any] = {"dynamo": False}
     if newer:
         options = {"dynamo": True, "external_data": False, "verbose": False}
@@ -117,8 +92,8 @@ def export_onnx(
         _name_weights_directly(file)
 
 
-def _quantised_form(vocoder: Vocoder, mel: Tensor, kind: str, activation: str) -> nn.Module:
-    model = polyphase(vocoder, activation).to(mel.device)
+def _quantised(vocoder: Vocoder, mel: Tensor, kind: str, activation: str) -> nn.Module:
+    model = lower_activations(vocoder, FORMS[known_form(activation)]).to(mel.device)
     speech = log_mel(default_speech(), vocoder.spec).to(mel.device)
     return quantise(model, kind, speech, half=mel.dtype is torch.float16).to(mel.dtype)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bench.errors import UnsupportedError
 
+PACKAGE = "nvidia-modelopt"
 # Module names, as in checkpoints, that are left alone.
 KEPT = ("conv_pre", "conv_post", "ups")
 CALIBRATION_FRAMES = 500
@@ -38,7 +39,7 @@ def quantise(vocoder: nn.Module, kind: str, speech: Tensor, *, half: bool, kept:
     from.
 
     Args:
-        vocoder: In the form for engines.
+        vocoder: Lowered.
         kind: ``"int8"`` or ``"fp8"``.
         speech: Log-mel ``(1, bands, frames)`` on the vocoder's device, to set the scales by.
         half: Whether the rest of the graph will be float16.

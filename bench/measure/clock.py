@@ -3,7 +3,7 @@
 On a GPU a sample is the time between two CUDA events around the call, on its stream, with the GPU idle
 before; the host's wall time from call to synchronised return is kept beside it, and the part of it until the
 call returned, with its work queued. On a CPU all three are the wall time. Where launching takes nearly as long
-as the whole, the GPU waited for the host in between, which the events do not tell: a CUDA graph helps there,
+as the whole, the call is launch-bound, which the events do not tell: a CUDA graph helps there,
 and a faster kernel does not.
 """
 
@@ -71,8 +71,8 @@ class CudaEventClock(Clock):
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.start = torch.cuda.Event(enable_timing=True)
-        self.end = torch.cuda.Event(enable_timing=True)
+        self.start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call] # PyTorch's annotations end here
+        self.end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call] # PyTorch's annotations end here
 
     def time_ms(self, call: Callable[[], Tensor]) -> Duration:
         """Device time between two events around the call, and the wall time until it is done and until it returns."""

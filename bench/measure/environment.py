@@ -16,6 +16,8 @@ import torch
 
 from bench.measure.nvml import ask, nvml_handle
 
+# PyTorch's annotations leave these functions out.
+_CUDNN: Any = torch.backends.cudnn
 # Distributions whose version can change a figure.
 DISTRIBUTIONS = (
     "torch",
@@ -26,6 +28,7 @@ DISTRIBUTIONS = (
     "tensorrt-cu13",
     "tensorrt-cu12",
     "tensorrt-rtx",
+    "nvidia-modelopt",
     "onnx",
     "onnxscript",
     "onnxruntime",
@@ -89,7 +92,7 @@ def _machine() -> dict[str, Any]:
             **{name: distribution_version(name) for name in DISTRIBUTIONS},
             "torch_build": torch.__version__,
             "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None,
+            "cudnn": _CUDNN.version() if _CUDNN.is_available() else None,
             "tensorrt_library": tensorrt_version(),
         },
         "git": _git(),

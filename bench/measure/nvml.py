@@ -10,7 +10,7 @@ import numpy as np
 import pynvml
 import torch
 
-from bench.records.schema import GpuState
+from bench.records.kinds.speed import SET_CLOCKS, GpuState
 
 # Between readings; a reading takes a fraction of a millisecond and is made outside timed spans.
 READING_INTERVAL_S = 0.2
@@ -21,7 +21,7 @@ _REASONS = {
     "sw_thermal": "nvmlClocksThrottleReasonSwThermalSlowdown",
     "hw_thermal": "nvmlClocksThrottleReasonHwThermalSlowdown",
     "hw_power_brake": "nvmlClocksThrottleReasonHwPowerBrakeSlowdown",
-    "applications_clocks": "nvmlClocksThrottleReasonApplicationsClocksSetting",
+    SET_CLOCKS: "nvmlClocksThrottleReasonApplicationsClocksSetting",
     "sync_boost": "nvmlClocksThrottleReasonSyncBoost",
 }
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import WrongOutputError
-from bench.precision import GPU_SWITCHES, Precision, autocast_dtype
+from bench.precision import Precision, autocast_dtype, gpu_switches
 from bench.records.schema import EffectivePrecision
 
 # How the profiler writes C++ types.
@@ -117,7 +117,7 @@ def _effective(
     observed = tf32_rounding(device) if cuda and probe else None
     if observed and not precision.tf32:
         raise WrongOutputError(f"labelled {precision.name}, but a float32 convolution rounded to TF32.")
-    matmul, convolution = ((switch.fp32_precision == "tf32" if probe else precision.tf32) for switch in GPU_SWITCHES)
+    matmul, convolution = ((switch.fp32_precision == "tf32" if probe else precision.tf32) for switch in gpu_switches())
     return EffectivePrecision(
         weights=weights,
         compute=compute,

@@ -1,9 +1,10 @@
 """Fidelity: what a backend did to the sound, and whether that is what its precision allows."""
 
 from bench.quality.checks import batch_mismatch, stale_output, wrong_shape
-from bench.quality.fidelity import LEGACY_METRICS, METRICS, Fidelity, compare, compare_items, worst
+from bench.quality.fidelity import LEGACY_METRICS, METRICS, compare, compare_items, worst
 from bench.quality.listen import write_listening_files
 from bench.quality.verdict import Verdict, error_multiple, judge, load_tiers
+from bench.records.fidelity import Fidelity
 
 __all__ = [
     "LEGACY_METRICS",

@@ -1,7 +1,6 @@
 """One comparison of two waveforms: every measure, and why one is missing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,8 @@ from bench.errors import InputError
 from bench.quality import perceptual as listeners
 from bench.quality import spectral, waveform
 from bench.quality.waveform import Signal
+from bench.records.facts import Better, facts_of
+from bench.records.fidelity import Fidelity
 
 # Full scale of PCM; a float sample from here on is clipped by any converter.
 FULL_SCALE = 1.0
@@ -18,96 +19,17 @@ FULL_SCALE = 1.0
 MIN_RATE, MAX_RATE = 8000, 192000
 
 
-def _measure(worst: Callable[..., Any], default: Any = None) -> Any:
-    """A field that names which of several items' values is the worst."""
-    return field(default=default, metadata={"worst": worst})
+LEGACY_METRICS = ("similarity",)
+"""Columns that tables mark as legacy: kept because others quote them, never a reason for a verdict."""
+
+METRICS = tuple(facts_of(Fidelity))
 
 
 def _farthest(values: list[float]) -> float:
     return max(values, key=abs)
 
 
-@dataclass(frozen=True)
-class Fidelity:
-    """What a backend did to the sound, test against reference. None: not measured, with the reason in ``notes``.
-
-    Full scale is 1. Values in dB lie within ±200: identical signals have an SNR of 200. Definitions and sources are in
-    :mod:`bench.quality.waveform`, :mod:`bench.quality.spectral` and :mod:`bench.quality.perceptual`.
-
-    Attributes:
-        samples: Length of each signal.
-        sample_rate: Hz.
-        nan_count, inf_count: Samples of the output that are not numbers. If there are any, nothing else is measured.
-        clipped_count, reference_clipped_count: Samples at or beyond full scale.
-        reference_level_db, level_db: RMS level of the reference and of the output, dB re 1.
-        mse, mae: Mean squared and mean absolute error.
-        similarity: ``1 - mae``. Legacy: digital silence scores 0.93. It decides nothing.
-        max_abs: Largest absolute error.
-        max_error_ratio: ``max_abs`` over the peak of the reference; None for a silent reference.
-        p999_abs: 99.9th percentile of the absolute error.
-        error_crest: ``max_abs`` over the RMS of the error in the 20 ms around it; None without an error.
-        snr_db, si_sdr_db: Signal-to-noise ratio, and its scale-invariant form.
-        worst_segment_snr_db: Lowest SNR of a 20 ms segment within 40 dB of the loudest.
-        segment_level_change_db: Largest loss of level of such a segment, negative; 0 if none lost any.
-        lag_samples: Delay of the output; None if the signals are too unlike.
-        gain_db: Level factor at that delay.
-        polarity_flipped: Whether that factor is negative.
-        peak_change_db, lufs_change_lu: Change of peak and of integrated loudness (BS.1770).
-        lsd_db: Log-spectral distance; ``lsd_0_4_db`` ... ``lsd_16_24_db`` within a band in kHz, up to Nyquist.
-        level_change_0_4_db: ... ``level_change_16_24_db``: change of power in that band.
-        mr_stft: Multi-resolution STFT distance (auraloss).
-        mel_l1: Mean absolute difference of log-mel spectrograms (natural logarithm).
-        mcd_db: Mel-cepstral distortion, variant MFCC-13.
-        pesq_wb, stoi, visqol: PESQ wide-band, STOI, ViSQOL audio mode.
-        notes: Why a metric is None, by its name.
-    """
-
-    samples: int = _measure(min, 0)
-    sample_rate: int = _measure(min, 0)
-    nan_count: int = _measure(max, 0)
-    inf_count: int = _measure(max, 0)
-    clipped_count: int = _measure(max, 0)
-    reference_clipped_count: int = _measure(max, 0)
-    reference_level_db: float | None = _measure(min)
-    level_db: float | None = _measure(min)
-    mse: float | None = _measure(max)
-    mae: float | None = _measure(max)
-    similarity: float | None = _measure(min)
-    max_abs: float | None = _measure(max)
-    max_error_ratio: float | None = _measure(max)
-    p999_abs: float | None = _measure(max)
-    error_crest: float | None = _measure(max)
-    snr_db: float | None = _measure(min)
-    si_sdr_db: float | None = _measure(min)
-    worst_segment_snr_db: float | None = _measure(min)
-    segment_level_change_db: float | None = _measure(min)
-    lag_samples: int | None = _measure(_farthest)
-    gain_db: float | None = _measure(_farthest)
-    polarity_flipped: bool | None = _measure(max)
-    peak_change_db: float | None = _measure(_farthest)
-    lufs_change_lu: float | None = _measure(_farthest)
-    lsd_db: float | None = _measure(max)
-    lsd_0_4_db: float | None = _measure(max)
-    lsd_4_8_db: float | None = _measure(max)
-    lsd_8_16_db: float | None = _measure(max)
-    lsd_16_24_db: float | None = _measure(max)
-    level_change_0_4_db: float | None = _measure(_farthest)
-    level_change_4_8_db: float | None = _measure(_farthest)
-    level_change_8_16_db: float | None = _measure(_farthest)
-    level_change_16_24_db: float | None = _measure(_farthest)
-    mr_stft: float | None = _measure(max)
-    mel_l1: float | None = _measure(max)
-    mcd_db: float | None = _measure(max)
-    pesq_wb: float | None = _measure(min)
-    stoi: float | None = _measure(min)
-    visqol: float | None = _measure(min)
-    notes: dict[str, str] = field(default_factory=dict)
-
-
-LEGACY_METRICS = ("similarity",)
-"""Columns that tables mark as legacy: kept because others quote them, never a reason for a verdict."""
-
-METRICS = tuple(item.name for item in fields(Fidelity) if "worst" in item.metadata)
+_WORST: dict[Better, Callable[[Any], Any]] = {Better.LOWER: max, Better.HIGHER: min, Better.ZERO: _farthest}
 
 
 def compare(reference: ArrayLike, test: ArrayLike, sample_rate: int, *, perceptual: bool = False) -> Fidelity:
@@ -148,10 +70,9 @@ def worst(items: tuple[Fidelity, ...]) -> Fidelity:
         return items[0]
     broken = tuple(one for one in items if one.nan_count or one.inf_count)
     values: dict[str, Any] = {}
-    for item in fields(Fidelity):
-        if "worst" in item.metadata:
-            known = [value for one in broken or items if (value := getattr(one, item.name)) is not None]
-            values[item.name] = item.metadata["worst"](known) if known else None
+    for name, facts in facts_of(Fidelity).items():
+        known = [value for one in broken or items if (value := getattr(one, name)) is not None]
+        values[name] = _WORST[facts.better](known) if known and facts.better else None
     notes: dict[str, str] = {}
     for index, one in enumerate(items):
         for name, note in one.notes.items():

@@ -30,7 +30,8 @@ MIN_STFT_SAMPLES = 1025
 def power_spectrogram(signal: Signal) -> Signal:
     """Hann-windowed power ``(bins, frames)``: 2048-point transform, hop 512, ends padded with zeros."""
     padded = np.pad(signal, (0, max(0, _LSD_FFT - signal.size)))
-    return np.square(np.abs(librosa.stft(padded, n_fft=_LSD_FFT, hop_length=_LSD_HOP)))
+    power: Signal = np.square(np.abs(librosa.stft(padded, n_fft=_LSD_FFT, hop_length=_LSD_HOP)))
+    return power
 
 
 def band_bins(band: str, sample_rate: int) -> slice | None:
@@ -115,7 +116,8 @@ def log_mel(signal: Signal, sample_rate: int) -> Signal:
         n_mels=MEL_BANDS,
         power=1.0,
     )
-    return np.log(np.maximum(mel, MEL_FLOOR))
+    log: Signal = np.log(np.maximum(mel, MEL_FLOOR))
+    return log
 
 
 def mel_l1(reference: Signal, test: Signal) -> float:

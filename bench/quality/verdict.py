@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import InputError
-from bench.quality.fidelity import Fidelity
 from bench.quality.spectral import BANDS
+from bench.records.facts import Better, facts_of
+from bench.records.fidelity import Fidelity
+from bench.records.kinds.sound import Sound
 
 PASS, WARN, FAIL = "pass", "warn", "fail"
 TIERS_FILE = Path(__file__).with_name("tiers.toml")
 
 # A larger value of these is better; every other metric is a distance or a change, judged by its magnitude.
-HIGHER_IS_BETTER = frozenset({"snr_db", "si_sdr_db", "worst_segment_snr_db", "pesq_wb", "stoi", "visqol"})
-_UNITS = {"_db": " dB", "_lu": " LU", "_samples": " samples"}
+HIGHER_IS_BETTER = frozenset(name for name, facts in facts_of(Sound).items() if facts.better is Better.HIGHER)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def load_tiers(path: Path = TIERS_FILE) -> dict[str, Any]:
         tiers = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read fidelity tiers from {path}: {error}") from error
-    known = {item.name for item in fields(Fidelity)} | {"error_multiple"}
+    known = set(facts_of(Fidelity)) | {"error_multiple"}
     for name, limits in tiers.get("precision", {}).items():
         for metric, limit in limits.items():
             if metric not in known or not isinstance(limit, dict) or set(limit) != {"warn", "fail"}:
@@ -146,7 +147,8 @@ def _beyond(metric: str, value: float, limit: float) -> bool:
 
 
 def _reason(metric: str, value: float, limit: float, precision: str) -> str:
-    unit = next((text for suffix, text in _UNITS.items() if metric.endswith(suffix)), "")
+    unit = facts_of(Sound)[metric].unit
+    unit = f" {unit}" if unit else ""
     side = "under" if metric in HIGHER_IS_BETTER else "over"
     return f"{metric} is {value:.4g}{unit}, {side} the {limit:g}{unit} that {precision} allows"
 

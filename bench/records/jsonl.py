@@ -3,43 +3,75 @@
 import json
 import os
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
-import cattrs
+import msgspec
 
 from bench.errors import InputError
+from bench.records.kind import KINDS, Result
 from bench.records.schema import FILE_NAME, SCHEMA_VERSION, Record
+from bench.records.upgrade import upgrade
 
-CONVERTER = cattrs.Converter()
+_FIELDS = frozenset(item.name for item in fields(Record))
 
 
 def dump_record(record: Record) -> str:
     """One line of JSON without its newline; NaN and infinity are refused."""
-    return json.dumps(CONVERTER.unstructure(record), allow_nan=False, separators=(",", ":"))
+    return json.dumps(as_data(record), allow_nan=False, separators=(",", ":"))
+
+
+def as_data(record: Record) -> dict[str, Any]:
+    """A record as JSON values."""
+    data: dict[str, Any] = msgspec.to_builtins(record)
+    return data
 
 
 def load_record(line: str) -> Record:
-    """Reads one line written by :func:`dump_record`.
+    """Reads one line written by :func:`dump_record`, or by an earlier version.
 
     Raises:
-        InputError: not JSON, a newer schema, or a required field is missing.
+        InputError: not JSON, a newer schema, an unknown kind, or a required field is missing.
     """
     try:
-        data = json.loads(line)
-    except ValueError as error:
+        data = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
         raise InputError(f"not a record: {error}") from error
+    return _structured(_upgraded(data))
+
+
+def _upgraded(data: Any) -> dict[str, Any]:
+    """The object in the newest schema."""
     if not isinstance(data, dict):
         raise InputError("not a record: a JSON object is expected on every line")
     version = data.get("schema_version")
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
+    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
         raise InputError(
             f"record schema {version} is not one that this version reads (up to {SCHEMA_VERSION}); update the suite"
         )
+    return upgrade(data)
+
+
+def _structured(data: dict[str, Any]) -> Record:
+    result, kind = data.get("result"), KINDS.get(str(data.get("kind")))
+    if kind is None:
+        known = ", ".join(KINDS)
+        raise InputError(f"record kind {data.get('kind')!r} is not one that this version reads ({known})")
+    path = "$.result"
     try:
-        return CONVERTER.structure(data, Record)
-    except Exception as error:
-        detail = "; ".join(cattrs.transform_error(error)[:3])
-        raise InputError(f"not a record: {detail}") from error
+        if result is not None:
+            data = {**data, "result": msgspec.convert(result, kind)}
+        path = "$"
+        return msgspec.convert(data, Record, dec_hook=_as_it_is)
+    except msgspec.ValidationError as error:
+        raise InputError(f"not a record: {str(error).replace('`$', f'`{path}')}") from error
+
+
+def _as_it_is(_: type[Result], value: Any) -> Any:
+    """The result, which is structured by its kind before the record around it."""
+    return value
 
 
 def append_record(directory: Path, record: Record) -> None:
@@ -67,6 +99,52 @@ def newest_run(path: str | Path) -> Path:
     return runs[-1] if runs else folder
 
 
+@dataclass(frozen=True)
+class Line:
+    """One line of a records file, parsed once.
+
+    Attributes:
+        number: From 1.
+        record: The record; None where the line is none.
+        problem: Why it is none, in one sentence without its full stop.
+        torn: Whether the line was cut off: it is not JSON.
+        unknown: Names of fields that this version does not know.
+    """
+
+    number: int
+    record: Record | None = None
+    problem: str = ""
+    torn: bool = False
+    unknown: frozenset[str] = frozenset()
+
+
+def read_lines(file: Path) -> Iterator[Line]:
+    """Every line of a records file that is not blank, in order.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise InputError(f"cannot read records from {file}: {error.strerror}") from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield _line(number, line)
+
+
+def _line(number: int, line: str) -> Line:
+    try:
+        parsed = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        return Line(number, problem=f"not a record: {error}", torn=True)
+    try:
+        data = _upgraded(parsed)
+        return Line(number, _structured(data), unknown=frozenset(data.keys() - _FIELDS))
+    except InputError as error:
+        return Line(number, problem=str(error))
+
+
 def read_records(path: str | Path) -> list[Record]:
     """Reads a run.
 
@@ -81,32 +159,16 @@ def read_records(path: str | Path) -> list[Record]:
     """
     file = Path(path)
     file = file / FILE_NAME if file.is_dir() else file
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError as error:
-        raise InputError(f"cannot read records from {path}: {error.strerror}") from error
-    records = []
-    torn = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        if not _is_json(line):
-            torn.append(number)
-            continue
-        try:
-            records.append(load_record(line))
-        except InputError as error:
-            raise InputError(f"{file}, line {number}: {error}") from error
+    records, torn = [], []
+    for line in read_lines(file):
+        if line.record is not None:
+            records.append(line.record)
+        elif line.torn:
+            torn.append(line.number)
+        else:
+            raise InputError(f"{file}, line {line.number}: {line.problem}")
     if torn and not records:
         raise InputError(f"{file} holds no record; give a run's directory or its {FILE_NAME}")
     for number in torn:
         warnings.warn(f"{file}, line {number} was cut off and is left out", stacklevel=2)
     return records
-
-
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True

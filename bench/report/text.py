@@ -1,8 +1,7 @@
 """Numbers and names as the report writes them."""
 
-from collections.abc import Iterable
-
 from bench.case import Case
+from bench.records.facts import Facts
 
 MIB = 2**20
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -46,6 +45,27 @@ def ratio(value: float | None, low: float | None, high: float | None) -> str:
     return interval(value, low, high, 3, TIMES)
 
 
+def heading(facts: Facts) -> str:
+    """What a figure's column is called, such as ``MAD, ms``."""
+    unit = "MiB" if facts.unit == "bytes" else facts.unit
+    return f"{facts.title}, {unit}" if unit else facts.title
+
+
+def cell(facts: Facts, value: float | None) -> str:
+    """A figure without its unit, as under its heading; empty when it was not measured.
+
+    >>> cell(Facts("Allocator", "bytes"), 5 * 2**20), cell(Facts("MAD", "ms", digits=2), 0.0123)
+    ('5.00', '0.012')
+    """
+    return number(value / MIB if value is not None and facts.unit == "bytes" else value, facts.digits)
+
+
+def quantity(facts: Facts, value: float | None) -> str:
+    """A figure with its unit; empty when it was not measured."""
+    unit = "MiB" if facts.unit == "bytes" else facts.unit
+    return f"{cell(facts, value)} {unit}".rstrip() if value is not None else ""
+
+
 def mebibytes(value: int | None) -> str:
     """Bytes as MiB without the unit; empty when they were not measured."""
     return "" if value is None else number(value / MIB)
@@ -58,26 +78,6 @@ def short(label: str) -> str:
     ('tensorrt fp16', 40)
     """
     return label if len(label) <= _LABEL else f"{label[: _LABEL - 16]}\N{HORIZONTAL ELLIPSIS}{label[-15:]}"
-
-
-def labels(names: Iterable[str]) -> dict[str, str]:
-    """Configurations as figures call them: without the options that all with options share, and short.
-
-    Two that would then be called the same keep what they are called in tables.
-
-    >>> labels(["eager fp16", "tensorrt fp16 level=1", "tensorrt fp16 level=1 shapes=dynamic"])["tensorrt fp16 level=1"]
-    'tensorrt fp16'
-    """
-    distinct = list(dict.fromkeys(names))
-    options = [{part for part in name.split(" ") if "=" in part} for name in distinct]
-    given = [parts for parts in options if parts]
-    shared = set.intersection(*given) if len(given) > 1 else set()
-    told = {name: " ".join(part for part in name.split(" ") if part not in shared) for name in distinct}
-    for shown in (lambda name: short(told[name]), lambda name: told[name]):
-        found = {name: shown(name) for name in distinct}
-        if len(set(found.values())) == len(distinct):
-            return found
-    return {name: name for name in distinct}
 
 
 def shape(case: Case) -> str:

@@ -34,7 +34,7 @@ from bench.quality import (
     write_listening_files,
     wrong_shape,
 )
-from bench.records.schema import Record
+from bench.records.schema import InputSound, Record, Sound
 from bench.run.session import Prepared, active, load, outcome, prepare
 from bench.run.settings import Settings
 from bench.spec import VocoderSpec
@@ -62,9 +62,7 @@ def judge_case(case: Case, settings: Settings) -> Record:
         settings: Of the run; plain values, so that this can be called in a worker process.
 
     Returns:
-        The case's record with ``fidelity`` filled in: the fields of :class:`bench.quality.Fidelity` for the run's
-        speech (of a batch, the worst item), ``verdict``, ``decided_by`` and ``reason`` over all inputs, ``inputs``
-        with each one's, and ``error_multiple`` and ``eager_float64_snr_db`` where float64 was affordable.
+        The case's record, whose result is a :class:`~bench.records.schema.Sound`.
 
     Raises:
         InputError: the weights or the audio cannot be used.
@@ -127,16 +125,16 @@ def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[st
         "build": prepared.runner.build,
         "precision": precision,
         "files": files,
-        "fidelity": {
+        "result": Sound(
             **_finite(dataclasses.asdict(main)),
             **extra,
-            "verdict": verdict.tier,
-            "decided_by": verdict.decided_by,
-            "reason": f"{name}: {verdict.reason}" if verdict.reason else "",
-            "tier": tier,
-            "reference": "eager fp32, TF32 off, batch 1, same device, weights and mels",
-            "inputs": {key: _summary(verdicts[key], found.get(key)) for key in verdicts},
-        },
+            verdict=verdict.tier,
+            decided_by=verdict.decided_by,
+            reason=f"{name}: {verdict.reason}" if verdict.reason else "",
+            tier=tier,
+            reference="eager fp32, TF32 off, batch 1, same device, weights and mels",
+            inputs={key: _summary(verdicts[key], found.get(key)) for key in verdicts},
+        ),
     }
 
 
@@ -221,15 +219,15 @@ def _against_float64(
     }
 
 
-def _summary(verdict: Verdict, fidelity: Fidelity | None) -> dict[str, Any]:
-    return {
-        "verdict": verdict.tier,
-        "decided_by": verdict.decided_by,
-        "reason": verdict.reason,
-        "snr_db": None if fidelity is None else fidelity.snr_db,
-        "worst_segment_snr_db": None if fidelity is None else fidelity.worst_segment_snr_db,
-        "lsd_db": None if fidelity is None else fidelity.lsd_db,
-    }
+def _summary(verdict: Verdict, fidelity: Fidelity | None) -> InputSound:
+    return InputSound(
+        verdict=verdict.tier,
+        decided_by=verdict.decided_by,
+        reason=verdict.reason,
+        snr_db=None if fidelity is None else fidelity.snr_db,
+        worst_segment_snr_db=None if fidelity is None else fidelity.worst_segment_snr_db,
+        lsd_db=None if fidelity is None else fidelity.lsd_db,
+    )
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from bench.audio.mel import audio_identity, default_speech, log_mel, speech_mels
 from bench.backend import Request, Runner
 from bench.backends import find_backend
 from bench.case import Case
-from bench.engine_cache import EngineStore, default_store
+from bench.engine_cache import EngineCache, default_engine_cache
 from bench.errors import InputError, UnsupportedError, WrongOutputError
 from bench.measure import environment
 from bench.precision import find_precision, flags
@@ -50,7 +50,7 @@ def speech(audio: str | None, spec: VocoderSpec) -> tuple[Tensor, str]:
     return log_mel(path, spec), audio_identity(path)
 
 
-def engine_store(engines: str | None) -> EngineStore | None:
+def engine_cache(engines: str | None) -> EngineCache | None:
     """Where a run keeps its engines; None to keep none.
 
     Args:
@@ -59,7 +59,7 @@ def engine_store(engines: str | None) -> EngineStore | None:
     Raises:
         InputError: it cannot be a folder.
     """
-    return None if engines == "off" else default_store(engines)
+    return None if engines == "off" else default_engine_cache(engines)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def prepare(case: Case, settings: Settings, mel: Tensor | None = None) -> Prepar
     mel = mel.to(device)
     precision = find_precision(case.precision)
     backend = find_backend(case.backend)
-    request = Request(vocoder, case, precision, mel, device, weights.sha256, engine_store(settings.engines))
+    request = Request(vocoder, case, precision, mel, device, weights.sha256, engine_cache(settings.engines))
     started = time.perf_counter()
     with flags(precision):
         runner = backend.prepare(request)

@@ -34,7 +34,7 @@ from bench.measure.statistics import (
     ratio_interval,
 )
 from bench.precision import find_precision
-from bench.records.schema import Build, Record, Speedup, Throughput, Timing
+from bench.records.schema import Record, Speed, Speedup, Throughput, Timing, break_even_inferences
 from bench.run.session import Prepared, active, check_waveform, load, outcome, prepare
 from bench.run.settings import Settings
 
@@ -113,25 +113,25 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
     }
     fp32, same_precision = speedups[case.baseline("fp32")], speedups.get(case.baseline(case.precision))
     build = replace(prepared.runner.build, details={**prepared.runner.build.details, **notes})
+    build = replace(
+        build,
+        break_even_inferences=break_even_inferences(
+            build.cost_s, (same_precision or fp32).baseline_median_ms, float(np.median(samples[0].device_ms))
+        ),
+    )
     return {
-        "timing": _timing(clock, samples[0], reason, first_ms, calls, warmup_s),
-        "throughput": throughput,
-        "speedup_same_precision": same_precision,
-        "speedup_fp32": fp32,
-        "speedup_static": speedups.get(twin) if twin else None,
-        "memory": memory,
-        "build": _with_break_even(build, same_precision or fp32, samples[0]),
+        "build": build,
         "precision": precision,
-        "gpu_state": monitor.summary(),
+        "result": Speed(
+            timing=_timing(clock, samples[0], reason, first_ms, calls, warmup_s),
+            throughput=throughput,
+            speedup_same_precision=same_precision,
+            speedup_fp32=fp32,
+            speedup_static=speedups.get(twin) if twin else None,
+            memory=memory,
+            gpu_state=monitor.summary(),
+        ),
     }
-
-
-def _with_break_even(build: Build, speedup: Speedup, samples: Samples) -> Build:
-    """Adds how many inferences the build takes to pay for itself."""
-    gained_ms = speedup.baseline_median_ms - float(np.median(samples.device_ms))
-    if build.cost_s <= 0 or gained_ms <= 0:
-        return build
-    return replace(build, break_even_inferences=1000 * build.cost_s / gained_ms)
 
 
 def _baselines(case: Case) -> list[Case]:

@@ -2,7 +2,7 @@
 
 from bench.backend import Backend
 from bench.case import Case
-from bench.trt.options import parse_options
+from bench.trt.options import options_of
 
 
 class EngineBackend(Backend):
@@ -10,7 +10,7 @@ class EngineBackend(Backend):
 
     def check(self, case: Case) -> None:
         """Reads the options."""
-        parse_options(dict(case.options), (case.batch, case.frames))
+        options_of(case)
 
     def static_twin(self, case: Case, /, *, anywhere: bool = True) -> Case | None:
         """The case with an engine for its shape alone; None where it has one, or away from the best shapes.
@@ -20,6 +20,6 @@ class EngineBackend(Backend):
         'v4-an-engine-fp16-b1-t500-level=1'
         """
         shape = case.batch, case.frames
-        shapes = parse_options(dict(case.options), shape).shapes
+        shapes = options_of(case).shapes
         wanted = shapes.dynamic and (anywhere or shape in [profile.best for profile in shapes.profiles])
         return case.without("shapes") if wanted else None

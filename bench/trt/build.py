@@ -11,14 +11,12 @@ from typing import Any
 import torch
 
 from bench.errors import InputError, UnsupportedError
-from bench.lowering.mixed_precision import layer_pattern, no_such_layer
 from bench.precision import Precision
+from bench.trt.float32 import hold_float32
 from bench.trt.library import Library
 from bench.trt.options import Options
 
 MEL, AUDIO = "mel", "audio"
-# What the option float32 calls the sums of a stage's blocks.
-TRUNK = "trunk"
 
 
 def build_engine(
@@ -41,7 +39,7 @@ def build_engine(
         options: How to build.
         float32: Pattern of the layers to keep in float32. Where typing is weak, the builder must obey if the options
             ask for them, else it shall if it can.
-        timing: What :func:`bench.engine_cache.EngineStore.read_timing` gave.
+        timing: What :func:`bench.engine_cache.EngineCache.read_timing` gave.
         keep_timing: Takes the timing cache after the build, and a function that joins two.
 
     Raises:
@@ -58,7 +56,7 @@ def build_engine(
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     _set_types(library, config, network, precision)
     if float32 and not library.strongly_typed:
-        _keep_float32(trt, config, network, float32, asked=bool(options.float32))
+        hold_float32(trt, config, network, float32, asked=bool(options.float32))
     _set_options(library, config, options)
     if options.shapes.dynamic:
         for profile in options.shapes.profiles:
@@ -112,45 +110,6 @@ def _set_types(library: Library, config: Any, network: Any, precision: Precision
         config.set_flag(trt.BuilderFlag.INT8)
     for tensor in (network.get_input(0), network.get_output(0)):
         tensor.dtype = trt.float16
-
-
-def _keep_float32(trt: Any, config: Any, network: Any, pattern: str, *, asked: bool) -> None:
-    """Holds layers to float32 where the graph cannot say so.
-
-    The builder fails where it could not obey, if they were asked for; else it does so where it can.
-    """
-    wanted, kinds = layer_pattern(pattern), trt.LayerType
-    sums = [kinds.CONVOLUTION, kinds.DECONVOLUTION, kinds.MATRIX_MULTIPLY]
-    others = [kinds.ELEMENTWISE, kinds.UNARY]
-    kept = 0
-    for layer in map(network.get_layer, range(network.num_layers)):
-        made = layer.get_output(0)
-        if layer.type not in sums + others or made.dtype not in (trt.float32, trt.float16):
-            continue  # also a shape's arithmetic
-        if wanted.match(module_name(layer.name)) is None:
-            continue
-        layer.precision = trt.float32
-        if layer.type in others and not made.is_network_output:
-            # Else it computes in float32, and may write float16.
-            layer.set_output_type(0, trt.float32)
-        kept += 1
-    if not kept:
-        if asked:
-            raise no_such_layer(pattern)
-        return
-    flags = trt.BuilderFlag
-    config.set_flag(flags.OBEY_PRECISION_CONSTRAINTS if asked else flags.PREFER_PRECISION_CONSTRAINTS)
-
-
-def module_name(layer: str) -> str:
-    """The module that an exported layer comes from; ``trunk`` for what the generator itself computes.
-
-    >>> module_name("/resblocks.0/convs1.0/Conv"), module_name("/resblocks.0/Add"), module_name("/Div")
-    ('resblocks.0.convs1.0', 'resblocks.0', 'trunk')
-    """
-    name = layer.strip("/").rpartition("/")[0].replace("/", ".")
-    # What bench.lowering.mixed_precision.Apart calls the convolution within.
-    return name.removesuffix(".conv") or TRUNK
 
 
 def _set_options(library: Library, config: Any, options: Options) -> None:

@@ -27,7 +27,7 @@ class Library:
     @property
     def rtx(self) -> bool:
         """Whether this is TensorRT-RTX, which numbers its versions by itself."""
-        return self.trt.__name__ == "tensorrt_rtx"
+        return bool(self.trt.__name__ == "tensorrt_rtx")
 
     @property
     def strongly_typed(self) -> bool:

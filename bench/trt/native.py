@@ -1,55 +1,30 @@
 """What the native backends share: from a request to a runner, through the engine cache."""
 
-import hashlib
-import re
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.audio.mel import audio_identity, default_speech
 from bench.backend import Request, Runner
-from bench.engine_cache import CachedEngine, EngineStore
+from bench.engine_cache import CachedEngine, EngineCache
 from bench.errors import UnsupportedError, WrongOutputError
 from bench.lowering.onnx_export import export_onnx, opset_for
+from bench.lowering.quantization import PACKAGE
 from bench.measure.environment import distribution_version
-from bench.measure.nvml import ask
 from bench.measure.precision import report_engine
-from bench.precision import PRECISIONS, Precision, unsupported_reason
+from bench.precision import Precision, unsupported_reason
 from bench.records.schema import Build, EffectivePrecision
 from bench.trt.build import build_engine, keeps_timing
 from bench.trt.engine import Engine, EngineRefusedError
+from bench.trt.float32 import kept_layers
+from bench.trt.inspector import TF32, accumulators, convolution_types
+from bench.trt.key import engine_key, timing_identity
 from bench.trt.library import Library
-from bench.trt.options import Options, parse_options
-
-# Whole folders that decide an engine beside weights, precision and shapes; an engine of another text is not this one.
-_SOURCES = ("lowering", "trt", "vocoders")
-
-# Kept by TensorRT 8.6 if it can, docs/tensorrt.md. Of v3 the trunk, and convolutions but for the two last stages.
-DEFAULT_FLOAT32 = {
-    "v3": r"conv_pre|ups|conv_post|trunk|resblocks\.\d+$|resblocks\.(\d|1[01])\.convs",
-    "v4": r"conv_pre|ups\.[01]",
-}
-
-_ACCUMULATOR = re.compile(r"_f16f16_f16f(16|32)_")
-
-# How the inspector writes data types.
-# Looked at in this order: "float8" and "bfloat16" hold the word that stands for float32.
-_FORMATS = {
-    "int8": ("int8",),
-    "float8": ("fp8", "float8", "e4m3"),
-    "bfloat16": ("bfloat16", "bf16"),
-    "float16": ("half", "fp16"),
-    "float32": ("float", "fp32"),
-}
-_TF32 = "tf32"
+from bench.trt.options import Options, options_of
 
 
 def prepare_native(library: Library, request: Request) -> Runner:
@@ -61,7 +36,7 @@ def prepare_native(library: Library, request: Request) -> Runner:
         InputError: an option's value is none.
     """
     precision = request.precision
-    options = parse_options(dict(request.case.options), (request.case.batch, request.case.frames))
+    options = options_of(request.case)
     _check(library, request, options)
     made: dict[str, Any] = {}
     key = engine_key(library, request, options)
@@ -77,6 +52,7 @@ def prepare_native(library: Library, request: Request) -> Runner:
         **({"activation": options.activation} if request.case.version == "v3" else {}),
         "shapes": str(options.shapes),
         **({"float32": kept} if (kept := kept_layers(library, request, options)) else {}),
+        **({"modelopt": distribution_version(PACKAGE)} if precision.quantised else {}),
         "context_bytes": loaded.context_bytes,
         "layers": len(layers),
         **({"accumulators": sums} if (sums := accumulators(layers)) else {}),
@@ -120,93 +96,26 @@ def _check(library: Library, request: Request, options: Options) -> None:
         )
 
 
-def engine_key(library: Library, request: Request, options: Options) -> dict[str, str]:
-    """Everything that an engine depends on, by name."""
-    given = {
-        f"option {name}": value
-        for name, value in request.case.options
-        # How it is run, not how it is built; or below, with what it comes to.
-        if name not in ("shapes", "cuda_graph", "timing_cache", "activation", "float32")
-    }
-    return {
-        "version": request.case.version,
-        "backend": request.case.backend,
-        "precision": request.precision.name,
-        "shapes": str(options.shapes),
-        "weights": request.weights,
-        "graph": graph_digest(),
-        "torch": torch.__version__,
-        **given,
-        **_calibration(request.precision),
-        "activation": options.activation,
-        "float32": kept_layers(library, request, options),
-        "float32 is asked for": str(bool(options.float32)),
-        **timing_identity(library, request.device),
-    }
-
-
-def kept_layers(library: Library, request: Request, options: Options) -> str:
-    """Pattern of the layers that stay in float32, by the names of modules; empty for none."""
-    precision = request.precision
-    if options.float32 is not None:
-        return options.float32
-    if library.strongly_typed or precision.dtype is not torch.float16 or precision.quantised:
-        return ""
-    if request.device.type == "cuda" and unsupported_reason(PRECISIONS["tf32"], request.device):
-        return ""  # Whole float32 would cost more than float16 gains.
-    return DEFAULT_FLOAT32[request.case.version]
-
-
-def _calibration(precision: Precision) -> dict[str, str]:
-    """What the scales of a quantised graph come from."""
-    if not precision.quantised:
-        return {}
-    return {"scales": f"{audio_identity(default_speech())}, modelopt {distribution_version('nvidia-modelopt')}"}
-
-
-def timing_identity(library: Library, device: torch.device) -> dict[str, str]:
-    """What kernels' times depend on."""
-    cuda = device.type == "cuda"
-    return {
-        "library": library.name,
-        "library version": library.version,
-        "gpu": torch.cuda.get_device_name(device) if cuda else "none",
-        "compute capability": ".".join(map(str, torch.cuda.get_device_capability(device))) if cuda else "none",
-        "driver": ask("nvmlSystemGetDriverVersion") or "none",
-    }
-
-
-@cache
-def graph_digest() -> str:
-    """SHA-256 over the text of the modules that an engine's graph comes from."""
-    digest = hashlib.sha256()
-    for folder in _SOURCES:
-        for file in sorted((files("bench") / folder).iterdir(), key=lambda file: file.name):
-            if file.name.endswith(".py"):
-                digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()
-
-
 def _load(
     library: Library, request: Request, options: Options, key: Mapping[str, str], build: Callable[[], bytes]
 ) -> tuple[Engine, CachedEngine, float]:
-    found = _fetch(request.store, key, build)
+    found = _fetch(request.engine_cache, key, build)
     started = time.perf_counter()
     try:
         engine = _open(library, request, options, found.plan)
         return engine, found, (found.read_s or 0.0) + time.perf_counter() - started
     except EngineRefusedError as error:
-        if request.store is None or not found.from_cache:
+        if request.engine_cache is None or not found.from_cache:
             raise WrongOutputError(f"{error} that it built.") from error
-        request.store.discard(key, str(error))
-    found = _fetch(request.store, key, build)
+        request.engine_cache.discard(key, str(error))
+    found = _fetch(request.engine_cache, key, build)
     started = time.perf_counter()
     return _open(library, request, options, found.plan), found, time.perf_counter() - started
 
 
-def _fetch(store: EngineStore | None, key: Mapping[str, str], build: Callable[[], bytes]) -> CachedEngine:
-    if store is not None:
-        return store.fetch(key, build)
+def _fetch(cache: EngineCache | None, key: Mapping[str, str], build: Callable[[], bytes]) -> CachedEngine:
+    if cache is not None:
+        return cache.fetch(key, build)
     started = time.perf_counter()
     plan = build()
     return CachedEngine(plan, from_cache=False, build_s=time.perf_counter() - started, read_s=None, file=None, note="")
@@ -228,12 +137,12 @@ def _build(library: Library, request: Request, options: Options, made: dict[str,
     precision, device = request.precision, request.device
     kept = kept_layers(library, request, options)
     identity = timing_identity(library, device)
-    store = request.store if keeps_timing(library, options) else None
-    timing = b"" if store is None else store.read_timing(identity)
+    cache = request.engine_cache if keeps_timing(library, options) else None
+    timing = b"" if cache is None else cache.read_timing(identity)
 
     def keep(blob: bytes, join: Callable[[bytes, bytes], bytes]) -> None:
-        if store is not None:
-            store.merge_timing(identity, blob, join)
+        if cache is not None:
+            cache.merge_timing(identity, blob, join)
 
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "vocoder.onnx"
@@ -281,7 +190,7 @@ def _effective(library: Library, engine: Engine, precision: Precision, mel: Tens
     output = engine(mel).dtype
     found = convolution_types(engine.layers())
     wanted = precision.quantised or str(precision.dtype).removeprefix("torch.")
-    ran = {wanted} | ({_TF32} if precision.tf32 else set())
+    ran = {wanted} | ({TF32} if precision.tf32 else set())
     compute = ", ".join(f"{name} ({count})" for name, count in found.items())
     evidence = "data types of the convolutions by TensorRT's engine inspector"
     if not found and library.rtx:
@@ -296,54 +205,9 @@ def _effective(library: Library, engine: Engine, precision: Precision, mel: Tens
     return report_engine(
         precision,
         mel.device,
-        weights=", ".join(dict.fromkeys("float32" if name == _TF32 else name for name in found)) or wanted,
+        weights=", ".join(dict.fromkeys("float32" if name == TF32 else name for name in found)) or wanted,
         compute=compute,
         output=output,
         evidence=evidence,
-        tf32=_TF32 in found,
+        tf32=TF32 in found,
     )
-
-
-def convolution_types(layers: list[Any]) -> dict[str, int]:
-    """Data types that an engine's convolutions take, with the number of convolutions of each.
-
-    ``tf32`` is float32 whose kernel, by its name, computes in TF32.
-
-    Args:
-        layers: The inspector's ``Layers``, objects at detailed verbosity.
-    """
-    counts: dict[str, int] = {}
-    for layer in layers:
-        if not _is_convolution(layer):
-            continue
-        text = str(layer["Inputs"][0].get("Format/Datatype", "")).lower()
-        for name, spellings in _FORMATS.items():
-            if any(spelling in text for spelling in spellings):
-                if name == "float32" and _TF32 in str(layer.get("TacticName", "")):
-                    name = _TF32
-                counts[name] = counts.get(name, 0) + 1
-                break
-    return counts
-
-
-def accumulators(layers: list[Any]) -> str:
-    """Data types that an engine's float16 convolutions add in, with the number of convolutions of each.
-
-    From the kernels' names, in which ``f16f16_f16f32`` is float16 inputs and float32 sums; empty where the names do
-    not tell. Sums in float16 are noisier, and nothing else in an engine shows them.
-
-    Args:
-        layers: The inspector's ``Layers``, objects at detailed verbosity.
-    """
-    found = [
-        match[1]
-        for layer in layers
-        if _is_convolution(layer) and (match := _ACCUMULATOR.search(str(layer.get("TacticName", ""))))
-    ]
-    counts = Counter(f"float{bits}" for bits in found)
-    return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
-
-
-def _is_convolution(layer: Any) -> bool:
-    # CaskConvolution, CaskDeconvolutionV2, CaskGemmDeconvolution and what other versions call them.
-    return isinstance(layer, dict) and "convolution" in str(layer.get("LayerType", "")).lower()

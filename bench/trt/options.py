@@ -1,18 +1,21 @@
 """The options of the native backends, as ``--backends name:option=value`` gives them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
+from bench.case import Case
 from bench.errors import InputError
 from bench.lowering.activation import DEFAULT_FORM, SHORT_FORM, fewest_frames, known_form
 from bench.lowering.mixed_precision import layer_pattern
 from bench.trt.shapes import Shape, Shapes, parse_shapes
 
 _MOST_MIB = 1 << 20
+# Options that no engine depends on: they say how it is run, and how long its build takes.
+RUN_TIME = ("cuda_graph", "timing_cache")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to build and how to run it.
+    """What to build and how to run it; :meth:`key` is what the engine cache tells engines apart by.
 
     Attributes:
         shapes: Which shapes the engine takes.
@@ -26,7 +29,7 @@ class Options:
             keeps them safely, see :func:`bench.trt.build.keeps_timing`.
         activation: Form of the alias-free activation, one of :data:`bench.lowering.activation.FORMS`.
         float32: Regular expressions of module names that stay in float32 in a lower precision, joined by ``|``; empty
-            for none, None where the library decides, see :func:`bench.trt.native.kept_layers`.
+            for none, None where the library decides, see :func:`bench.trt.float32.kept_layers`.
     """
 
     shapes: Shapes
@@ -40,19 +43,27 @@ class Options:
     float32: str | None = None
     activation: str = DEFAULT_FORM
 
+    def key(self) -> dict[str, str]:
+        """What an engine depends on, by name: every option but ``RUN_TIME``.
 
-NAMES = (
-    "shapes",
-    "level",
-    "workspace_mib",
-    "memory_mib",
-    "tactics",
-    "streams",
-    "cuda_graph",
-    "timing_cache",
-    "float32",
-    "activation",
-)
+        The option ``float32`` switched off is the same as none: :mod:`bench.trt.key` adds the layers that are kept.
+        """
+        wanted = replace(self, float32=self.float32 or None)
+        return {
+            option.name: str(getattr(wanted, option.name)) for option in fields(self) if option.name not in RUN_TIME
+        }
+
+
+NAMES = tuple(option.name for option in fields(Options))
+
+
+def options_of(case: Case) -> Options:
+    """The options of a case.
+
+    Raises:
+        InputError: a value that its option does not have.
+    """
+    return parse_options(dict(case.options), (case.batch, case.frames))
 
 
 def parse_options(given: dict[str, str], case: Shape) -> Options:

@@ -95,7 +95,8 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(batch, channels, 2 * samples)`` to ``(batch, channels, samples)``."""
-        return self.lowpass(x)
+        y: Tensor = self.lowpass(x)
+        return y
 
 
 class LowPass(_HalfBand):
@@ -124,4 +125,5 @@ class AliasFreeActivation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(batch, channels, samples)`` to the same shape."""
-        return self.downsample(self.act(self.upsample(x)))
+        y: Tensor = self.downsample(self.act(self.upsample(x)))
+        return y

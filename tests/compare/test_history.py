@@ -23,7 +23,7 @@ def store(tmp_path: Path, night: int, *records: Record) -> Path:
     return run
 
 
-def test_a_night_comes_back_as_it_went_in(tmp_path: Path):
+def test_a_night_comes_back_as_it_went_in(tmp_path: Path) -> None:
     """History keeps what an observation holds, to the last digit."""
     records = [record(1), record(2), failed(3), quality(snr_db=61.5)]
     store(tmp_path, 0, *records)
@@ -31,7 +31,7 @@ def test_a_night_comes_back_as_it_went_in(tmp_path: Path):
     assert sorted(read_history(tmp_path / "history"), key=str) == sorted(expected, key=str)
 
 
-def test_history_is_one_line_a_case_and_night(tmp_path: Path):
+def test_history_is_one_line_a_case_and_night(tmp_path: Path) -> None:
     """Two cases on two nights are four lines."""
     for night in range(2):
         store(tmp_path, night, record(1, night=night), record(2, night=night))
@@ -39,7 +39,7 @@ def test_history_is_one_line_a_case_and_night(tmp_path: Path):
     assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files) == 4
 
 
-def test_a_night_appended_twice_is_kept_once(tmp_path: Path):
+def test_a_night_appended_twice_is_kept_once(tmp_path: Path) -> None:
     """Appending again replaces the night, also when its first record is another now."""
     run = store(tmp_path, 0, record(2))
     append_record(run, record(1, recorded_at="2025-12-31T23:00:00+00:00"))
@@ -49,7 +49,7 @@ def test_a_night_appended_twice_is_kept_once(tmp_path: Path):
     assert len(list((tmp_path / "history").iterdir())) == 1
 
 
-def test_a_torn_line_is_left_out_with_a_warning(tmp_path: Path):
+def test_a_torn_line_is_left_out_with_a_warning(tmp_path: Path) -> None:
     """A last line that was cut off costs that case of that night only."""
     store(tmp_path, 0, record(1), record(2))
     file = next((tmp_path / "history").iterdir())
@@ -59,7 +59,7 @@ def test_a_torn_line_is_left_out_with_a_warning(tmp_path: Path):
     assert [item.id for item in nights] == [record(1).id]
 
 
-def test_a_newer_history_is_refused_and_an_unknown_field_ignored(tmp_path: Path):
+def test_a_newer_history_is_refused_and_an_unknown_field_ignored(tmp_path: Path) -> None:
     """What a newer version wrote is not guessed at; a field more does no harm."""
     store(tmp_path, 0)
     file = next((tmp_path / "history").iterdir())
@@ -71,7 +71,7 @@ def test_a_newer_history_is_refused_and_an_unknown_field_ignored(tmp_path: Path)
         read_history(tmp_path / "history")
 
 
-def test_hostile_run_ids_stay_inside_the_folder(tmp_path: Path):
+def test_hostile_run_ids_stay_inside_the_folder(tmp_path: Path) -> None:
     """A run id is not a path."""
     run = tmp_path / "results" / "evil"
     append_record(run, record(run_id="../../../escape/<b>"))
@@ -80,7 +80,7 @@ def test_hostile_run_ids_stay_inside_the_folder(tmp_path: Path):
     assert read_history(tmp_path / "history")[0].run_id == "../../../escape/<b>"
 
 
-def test_last_keeps_the_newest_nights(tmp_path: Path):
+def test_last_keeps_the_newest_nights(tmp_path: Path) -> None:
     """Only as many nights are read as were asked for."""
     for night in range(5):
         store(tmp_path, night)
@@ -89,13 +89,13 @@ def test_last_keeps_the_newest_nights(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("folder", "last"), [("nowhere", None), (".", 0)])
-def test_no_history_is_one_clear_error(tmp_path: Path, folder: str, last: int | None):
+def test_no_history_is_one_clear_error(tmp_path: Path, folder: str, last: int | None) -> None:
     """A folder that is not there and a number of nights that is none are errors."""
     with pytest.raises(InputError, match=r"no history|1 or more"):
         read_history(tmp_path / folder, last)
 
 
-def test_trend_finds_the_night_that_became_slower_and_what_changed_with_it():
+def test_trend_finds_the_night_that_became_slower_and_what_changed_with_it() -> None:
     """A step is named with its night, its levels and the versions that changed."""
     updated = {**ENVIRONMENT, "versions": {"torch": "2.14.0"}}
     nights = [
@@ -111,7 +111,7 @@ def test_trend_finds_the_night_that_became_slower_and_what_changed_with_it():
     assert not next(item for item in trends if item.metric == "memory_allocated").steps
 
 
-def test_trend_takes_the_machines_drift_out():
+def test_trend_takes_the_machines_drift_out() -> None:
     """A machine that was slower for a week is no change point of a case with a baseline."""
     machine = np.where((np.arange(24) > 8) & (np.arange(24) < 16), 1.1, 1.0)
     nights = [record(night=night, machine=float(machine[night])) for night in range(24)]
@@ -119,7 +119,7 @@ def test_trend_takes_the_machines_drift_out():
     assert not next(item for item in trends if item.metric == "time").steps
 
 
-def test_trend_keeps_failed_nights_as_gaps_and_leaves_other_machines_out():
+def test_trend_keeps_failed_nights_as_gaps_and_leaves_other_machines_out() -> None:
     """A night without a figure is a gap; another GPU is not on the same line."""
     other = {**ENVIRONMENT, "gpu": {**ENVIRONMENT["gpu"], "name": "GPU B"}}
     nights = [record(night=0, environment=other), record(night=1), failed(night=2), record(night=3)]
@@ -130,7 +130,9 @@ def test_trend_keeps_failed_nights_as_gaps_and_leaves_other_machines_out():
     assert time.values[0] == pytest.approx(10, rel=0.02)
 
 
-def test_nightly_compares_appends_and_ends_with_the_worst_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_nightly_compares_appends_and_ends_with_the_worst_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The first night starts the history, a good night is 0, a slow one 1, and each is kept."""
     history = str(tmp_path / "history")
     codes = []
@@ -147,7 +149,7 @@ def test_nightly_compares_appends_and_ends_with_the_worst_code(tmp_path: Path, c
     assert main(["nightly", str(tmp_path / "run-3"), "--history", history]) == 1
 
 
-def test_nightly_takes_the_newest_run_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_nightly_takes_the_newest_run_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder of runs stands for the run that was started last."""
     for night in range(2):
         append_record(tmp_path / "nights" / f"2026010{night}", record(night=night))
@@ -158,7 +160,7 @@ def test_nightly_takes_the_newest_run_of_a_folder(tmp_path: Path, capsys: pytest
     assert main(["nightly", str(tmp_path / "empty"), "--history", str(tmp_path / "history")]) == 2
 
 
-def test_nightly_with_a_baseline_reports_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_nightly_with_a_baseline_reports_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A slow creep that no single night shows is worse than the stored baseline."""
     history = str(tmp_path / "history")
     baseline = tmp_path / "baseline"
@@ -172,22 +174,9 @@ def test_nightly_with_a_baseline_reports_both(tmp_path: Path, capsys: pytest.Cap
     assert (against_base["exit_code"], against_history["exit_code"]) == (1, 0)
 
 
-def test_against_last_nights_of_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """`--against last N` takes the newest nights before the run, in either order of words."""
-    for night in range(4):
-        store(tmp_path, night)
-    new = tmp_path / "new"
-    append_record(new, record(night=9, factor=1.2))
-    history = ["--history", str(tmp_path / "history")]
-    assert main(["compare", str(new), "--against", "last", "3", "nights", *history]) == 1
-    assert "run-1 to run-3 (3 runs)" in capsys.readouterr().out
-    assert main(["compare", str(new), *history, "--against", "last", "2"]) == 1
-    assert main(["compare", str(new), "--against", "last", "2", "--history", str(tmp_path / "none")]) == 2
-
-
 def test_nightly_takes_the_stored_baseline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     """A run stored as results/baseline is compared with unless another is named."""
     monkeypatch.chdir(tmp_path)
     store(tmp_path, 0, record(night=0, factor=0.5))

@@ -1,19 +1,18 @@
 """Tests of the trunk over two-dimensional signals."""
 
-import argparse
 import copy
 from pathlib import Path
 
-import onnx
 import pytest
 import torch
 
 from bench.lowering import mixed_precision as mixed
-from bench.lowering.activation import FORMS, polyphase
 from bench.lowering.conv2d import in_planes
+from bench.lowering.engine_form import lower_activations
 from bench.lowering.onnx_export import export_onnx
-from studies.activations import Sandwich, channels_and_samples
-from tests.lowering.test_onnx_export import tiny
+from tests.small_vocoders import tiny
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[onnx]'")
 
 
 @pytest.mark.parametrize("frames", [1, 3, 24])
@@ -23,7 +22,7 @@ def test_equal_results(version: str, frames: int, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(mixed, "WIDE", 1)
     vocoder = tiny(version).double()
     mel = torch.randn(2, 100, frames, dtype=torch.float64)
-    forms = [vocoder, polyphase(vocoder), mixed.set_apart(polyphase(vocoder), ".")]
+    forms = [vocoder, lower_activations(vocoder), mixed.set_apart(lower_activations(vocoder), ".")]
     for form in forms:
         wave = form(mel)
         plane = in_planes(copy.deepcopy(form))(mel)
@@ -46,21 +45,3 @@ def test_shapes_change_around_activations_only(version: str, tmp_path: Path) -> 
     nodes = onnx.load(str(file)).graph.node
     # Two blocks of four activations each, and the last one; then the last convolution.
     assert sum(node.op_type == "Squeeze" for node in nodes) == 1 + (9 if version == "v3" else 0)
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_the_benchmark_times_forms_as_engines_have_them(form: str) -> None:
-    """Between two-dimensional convolutions, with equal results."""
-    x = torch.randn(1, 8, 16 * 24, dtype=torch.float64)
-    plain = Sandwich(8, 16, form).eval().double()
-    model = in_planes(Sandwich(8, 16, form).eval()).double()
-    assert all(layer.weight.ndim == 4 for layer in (model.first, model.last))
-    torch.testing.assert_close(model(x), plain.last(plain.act(plain.first(x))), rtol=0, atol=1e-12)
-    torch.testing.assert_close(model(x), Sandwich(8, 16, "original").eval().double()(x), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("text", ["foo", "96", "96x", "x5", "0x16", "96x-1"])
-def test_no_shape(text: str) -> None:
-    """One sentence for a shape that is none."""
-    with pytest.raises(argparse.ArgumentTypeError, match="channels x samples such as 96x29952, not"):
-        channels_and_samples(text)

@@ -6,51 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from bench.audio.mel import default_speech, log_mel, speech_mels
 from bench.errors import UnsupportedError
 from bench.lowering import mixed_precision as mixed
-from bench.lowering import onnx_export
-from bench.lowering.activation import DEFAULT_FORM, Ends, fewest_frames
-from bench.lowering.onnx_export import engine_form, export_onnx, opset_for
-from bench.trt.build import module_name
-from bench.trt.native import _SOURCES, DEFAULT_FLOAT32
-from bench.vocoders import load_vocoder
-from bench.vocoders.hifigan import HifiGan, HifiGanConfig
-from bench.vocoders.synthetic import initialise
+from bench.lowering.activation import DEFAULT_FORM, fewest_frames
+from bench.lowering.onnx_export import export_onnx, opset_for
+from bench.trt.float32 import DEFAULT_FLOAT32, module_name
+from bench.vocoders import Vocoder, load_vocoder
 from tests.conftest import small_v3
+from tests.small_vocoders import snr_db, tiny
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[onnx]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e '.[onnx]'")
-
-
-def tiny(version: str) -> nn.Module:
-    """The network with one kernel size and few channels, which an exporter walks through in seconds."""
-    if version == "v3":
-        return small_v3(
-            upsample_initial_channel=16,
-            upsample_rates=[4, 2],
-            upsample_kernel_sizes=[8, 4],
-            resblock_kernel_sizes=[3],
-            resblock_dilation_sizes=[[1, 3]],
-        )
-    config = HifiGanConfig(
-        upsample_initial_channel=16,
-        upsample_rates=(10, 2),
-        upsample_kernel_sizes=(20, 4),
-        resblock_kernel_sizes=(3, 7),
-        resblock_dilation_sizes=((1, 3), (1, 3)),
-    )
-    model = HifiGan(config)
-    initialise(model, 0)
-    return model.eval().requires_grad_(False)
-
-
-def snr_db(reference: torch.Tensor, test: torch.Tensor) -> float:
-    """Signal-to-noise ratio in float64."""
-    noise = (reference.double() - test.double()).square().sum().clamp(min=1e-300)
-    return float(10 * torch.log10(reference.double().square().sum() / noise))
 
 
 def run_graph(file: Path, mel: torch.Tensor) -> torch.Tensor:
@@ -62,7 +30,7 @@ def run_graph(file: Path, mel: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(wave)
 
 
-def assert_equal(vocoder: nn.Module, file: Path, mel: torch.Tensor) -> None:
+def assert_equal(vocoder: Vocoder, file: Path, mel: torch.Tensor) -> None:
     """The graph gives eager's output, 100 dB or more."""
     wave = run_graph(file, mel)
     with torch.inference_mode():
@@ -111,21 +79,6 @@ def test_the_blocks_of_a_stage_share_their_first_product(tmp_path: Path, dynamic
     nodes = onnx.load(file).graph.node
     # Two products of the signal and one back in each of 109 activations, but two in the second and third block's first.
     assert sum(node.op_type == "MatMul" for node in nodes) == 3 * 109 - 6 * 2 * 2
-
-
-def test_an_engine_answers_to_the_text_of_all_that_makes_its_graph() -> None:
-    """A cached engine of another graph would be run as if it were this one."""
-    made_by = re.findall(r"from bench\.vocoders\.(\w+) import", Path(onnx_export.__file__).read_text("utf-8"))
-    assert len(made_by) >= 4
-    assert {f"vocoders/{name}.py" for name in made_by} <= set(_SOURCES)
-
-
-def test_no_frame_is_longer_than_a_mel_frame() -> None:
-    """BigVGAN's stages have 4, 16, 32, 64, 128 and 256 samples a mel frame; a frame has 64 at most."""
-    form = engine_form(small_v3(), torch.zeros(1, 100, 16))
-    activations = [module for module in form.modules() if isinstance(module, Ends)]
-    assert len(activations) == 6 * 3 * 6 + 1
-    assert [activation.size for activation in activations[::18]] == [4, 16, 32, 64, 64, 64, 64]
 
 
 @pytest.mark.parametrize("opset", [17, 20])
@@ -225,7 +178,7 @@ def test_opset_follows_tensorrt(strongly_typed: bool, dtype: torch.dtype, opset:
     assert opset_for(strongly_typed, dtype) == opset
 
 
-def kept_in_graph(vocoder: nn.Module, pattern: str, file: Path, *, dynamic: bool) -> list[tuple[str, str]]:
+def kept_in_graph(vocoder: Vocoder, pattern: str, file: Path, *, dynamic: bool) -> list[tuple[str, str]]:
     """Operators of the graph for 8.6 that a pattern matches, with their modules."""
     export_onnx(vocoder, torch.zeros(1, 100, 64), file, 17, dynamic=dynamic, float32=pattern)
     arithmetic = ("Conv", "ConvTranspose", "MatMul", "Add", "Sub", "Mul", "Div", "Neg", "Sin", "LeakyRelu")

@@ -10,7 +10,7 @@ from bench.audio.mel import default_speech, log_mel, speech_mels
 from bench.case import Case
 from bench.errors import UnsupportedError
 from bench.lowering import quantization as quantised
-from bench.lowering.activation import polyphase
+from bench.lowering.engine_form import lower_activations
 from bench.lowering.onnx_export import export_onnx
 from bench.lowering.quantization import KEPT, quantise
 from bench.precision import PRECISIONS
@@ -20,7 +20,7 @@ from bench.run.speed import measure_case
 from bench.trt.build import build_engine
 from bench.trt.library import import_library
 from bench.trt.options import parse_options
-from tests.lowering.test_onnx_export import snr_db, tiny
+from tests.small_vocoders import snr_db, tiny
 
 pytest.importorskip("modelopt", reason="nvidia-modelopt is not installed: pip install -e '.[quantise]'")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[onnx]'")
@@ -38,7 +38,8 @@ class One(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Both."""
-        return self.conv_post(self.middle(x))
+        y: torch.Tensor = self.conv_post(self.middle(x))
+        return y
 
 
 def rounded(values: torch.Tensor, largest: torch.Tensor, kind: str) -> torch.Tensor:
@@ -74,7 +75,7 @@ def test_the_graph_computes_what_pytorch_simulates(tmp_path: Path, version: str)
     file = tmp_path / "vocoder.onnx"
     export_onnx(vocoder, torch.zeros(1, 100, 9), file, 17, dynamic=True, quantised="int8")
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    simulated = quantise(polyphase(vocoder), "int8", speech, half=False)
+    simulated = quantise(lower_activations(vocoder), "int8", speech, half=False)
     for batch, frames in ((1, 14), (2, 30)):
         mel = speech_mels(speech, batch, frames)
         [wave] = session.run(None, {"mel": mel.numpy()})

@@ -5,7 +5,6 @@ import time
 import pytest
 import torch
 
-from bench.measure import clock as clocks
 from bench.measure.clock import CudaEventClock, WallClock
 
 
@@ -13,7 +12,8 @@ class Hours:
     """A host's clock that stands still until told to move, and a GPU that is done so much later."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, gpu_s: float) -> None:
-        self.now, self.log = 100.0, []
+        self.now = 100.0
+        self.log: list[str] = []
         hours = self
 
         class Event:
@@ -32,7 +32,7 @@ class Hours:
             def elapsed_time(self, _other: "Event") -> float:
                 return 24.0
 
-        monkeypatch.setattr(clocks.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr("bench.measure.clock.time.perf_counter", lambda: self.now)
         monkeypatch.setattr(torch.cuda, "Event", Event)
         monkeypatch.setattr(torch.cuda, "synchronize", lambda _device: self.log.append("idle"))
 

@@ -1,4 +1,4 @@
-"""What a precision sets is what is in effect, and another one is noticed."""
+"""The precision that was in effect is seen, and another one than the label's is an error."""
 
 from collections.abc import Callable
 
@@ -6,18 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.errors import InputError, WrongOutputError
+from bench.errors import WrongOutputError
 from bench.measure.precision import observe, report_engine
-from bench.precision import PRECISIONS, autocast, autocast_dtype, find_precision, flags, unsupported_reason
+from bench.precision import PRECISIONS, autocast, autocast_dtype, flags
+from bench.records.schema import EffectivePrecision
 
 CPU = torch.device("cpu")
-GPU_SWITCHES = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-CPU_SWITCHES = (torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv)
-
-
-def settings() -> list[str]:
-    """What PyTorch's switches say now."""
-    return [switch.fp32_precision for switch in (*GPU_SWITCHES, *CPU_SWITCHES)]
 
 
 def two_convolutions(dtype: torch.dtype) -> nn.Module:
@@ -26,33 +20,13 @@ def two_convolutions(dtype: torch.dtype) -> nn.Module:
     return layers.to(dtype).requires_grad_(False)
 
 
-def watch(run: Callable[[Tensor], Tensor], name: str, dtype: torch.dtype, weights: str | None = None):
+def watch(
+    run: Callable[[Tensor], Tensor], name: str, dtype: torch.dtype, weights: str | None = None
+) -> EffectivePrecision:
     """Observes ``run`` as a timed round would call it."""
     precision = PRECISIONS[name]
     with flags(precision), torch.inference_mode():
         return observe(run, torch.ones(1, 4, 8, dtype=dtype), precision, weights)
-
-
-def test_fp32_switches_tf32_off_everywhere() -> None:
-    """fp32 sets strict float32 in every switch, also those that PyTorch leaves at TF32, and puts them back."""
-    before = settings()
-    with flags(PRECISIONS["fp32"]):
-        assert settings() == ["ieee"] * 4
-    assert settings() == before
-
-
-def test_tf32_is_for_the_gpu_only() -> None:
-    """tf32 allows the rounding in the GPU's convolutions and products, and nowhere on the CPU."""
-    with flags(PRECISIONS["tf32"]):
-        assert settings() == ["tf32", "tf32", "ieee", "ieee"]
-
-
-def test_switches_are_put_back_after_an_error() -> None:
-    """A case that fails leaves no switch behind for the next."""
-    before = settings()
-    with pytest.raises(ZeroDivisionError), flags(PRECISIONS["tf32"]):
-        raise ZeroDivisionError
-    assert settings() == before
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("fp32", "float32"), ("bf16", "bfloat16"), ("fp16", "float16")])
@@ -70,7 +44,8 @@ def test_autocast_lowers_the_convolutions() -> None:
 
     def run(mel: Tensor) -> Tensor:
         with autocast(PRECISIONS["autocast"], CPU):
-            return layers(mel)
+            y: Tensor = layers(mel)
+        return y
 
     found = watch(run, "autocast", torch.float32, "float32")
     lower = str(autocast_dtype(CPU)).removeprefix("torch.")
@@ -79,11 +54,14 @@ def test_autocast_lowers_the_convolutions() -> None:
 
 
 def _upcast_inside(mel: Tensor) -> Tensor:
-    return two_convolutions(torch.float32)(mel.float()).half()
+    y: Tensor = two_convolutions(torch.float32)(mel.float())
+    return y.half()
 
 
 def _one_of_two(mel: Tensor) -> Tensor:
-    return two_convolutions(torch.float32)(two_convolutions(torch.bfloat16)(mel).float().repeat(1, 2, 1)).bfloat16()
+    first: Tensor = two_convolutions(torch.bfloat16)(mel)
+    second: Tensor = two_convolutions(torch.float32)(first.float().repeat(1, 2, 1))
+    return second.bfloat16()
 
 
 def _no_convolution(mel: Tensor) -> Tensor:
@@ -150,20 +128,3 @@ def test_an_engine_with_layers_in_tf32_says_so(device: str, tf32: bool, said: bo
         tf32=tf32,
     )
     assert found.tf32_convolution is said
-
-
-def test_what_a_device_cannot_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TF32 off NVIDIA GPUs, TF32 or bfloat16 before Ampere, and fp8 before Ada, are refused in one sentence."""
-    assert unsupported_reason(PRECISIONS["tf32"], CPU) == "tf32 exists on NVIDIA GPUs only."
-    assert [name for name in PRECISIONS if unsupported_reason(PRECISIONS[name], CPU)] == ["tf32"]
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
-    refused = [name for name in PRECISIONS if unsupported_reason(PRECISIONS[name], torch.device("cuda:0"))]
-    assert refused == ["tf32", "bf16", "fp8"]
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
-    assert not any(unsupported_reason(precision, torch.device("cuda:0")) for precision in PRECISIONS.values())
-
-
-def test_unknown_precision() -> None:
-    """A precision that does not exist is answered with those that do."""
-    with pytest.raises(InputError, match="unknown precision 'int4'; choose from fp32, tf32, fp16, bf16, autocast"):
-        find_precision("int4")

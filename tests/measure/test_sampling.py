@@ -7,10 +7,10 @@ import pytest
 
 from bench.errors import InputError
 from bench.measure.clock import Duration
-from bench.measure.sampling import StopRule, sample
+from bench.measure.sampling import Samples, StopRule, sample
 
 
-def contender(durations: "itertools.cycle[float]", log: list[str], name: str):
+def contender(durations: "itertools.cycle[float]", log: list[str], name: str) -> Callable[[], Duration]:
     def once() -> Duration:
         log.append(name)
         duration = next(durations)
@@ -19,7 +19,9 @@ def contender(durations: "itertools.cycle[float]", log: list[str], name: str):
     return once
 
 
-def run(durations: list[float], rule: StopRule, now: Callable[[], float] = lambda: 0.0):
+def run(
+    durations: list[float], rule: StopRule, now: Callable[[], float] = lambda: 0.0
+) -> tuple[list[Samples], str, list[str]]:
     log: list[str] = []
     contenders = [contender(itertools.cycle(durations), log, name) for name in "abc"]
     return *sample(contenders, rule, seed=0, now=now), log

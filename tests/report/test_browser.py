@@ -13,7 +13,7 @@ from bench.compare.history import append_history
 from bench.records.schema import Record, Status
 from bench.report.render import write_report
 from tests.conftest import ROOT, SweepRun
-from tests.synthetic_records import failed_record, sweep_records, with_audio, write_run
+from tests.synthetic_records import changed, failed_record, given, speed_of, sweep_records, with_audio, write_run
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra: browser)")
 
@@ -51,20 +51,22 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     for night in range(9):
         factor = (1.0, 1.3, 1.1)[night // 3]
         at = f"2025-12-{night + 1:02}T00:00:00+00:00"
-        past = [faster(record, factor) for record in records if record.timing]
+        past = [faster(record, factor) for record in records if speed_of(record).timing]
         earlier = [replace(record, run_id=f"night-{night}", recorded_at=at) for record in past]
         append_history(write_run(tmp_path_factory.mktemp(f"night-{night}"), earlier), history)
-    smaller = [replace(record, memory=replace(record.memory, allocated_peak_bytes=2**28)) for record in past]
+    smaller = [
+        changed(record, memory=replace(given(speed_of(record).memory), allocated_peak_bytes=2**28)) for record in past
+    ]
     baseline = write_run(tmp_path_factory.mktemp("baseline"), [replace(record, run_id="base") for record in smaller])
     return write_report(run, baseline, history=history).html.as_uri()
 
 
 def faster(record: Record, factor: float) -> Record:
     """The record with every duration divided by a factor."""
-    timing = record.timing
+    timing = speed_of(record).timing
     assert timing is not None
     samples = tuple(sample / factor for sample in timing.samples_ms)
-    return replace(record, timing=replace(timing, samples_ms=samples, median_ms=timing.median_ms / factor))
+    return changed(record, timing=replace(timing, samples_ms=samples, median_ms=timing.median_ms / factor))
 
 
 @pytest.fixture(scope="module")
@@ -102,16 +104,17 @@ def browser(chromium: Any, page: str) -> Any:
 
 
 def cells(browser: Any, table: str, column: int) -> list[str]:
-    return browser.execute_script(
+    texts: list[str] = browser.execute_script(
         "return [...document.getElementById(arguments[0]).tBodies[0].rows].filter(row => !row.hidden)"
         ".map(row => row.cells[arguments[1]].textContent.trim())",
         table,
         column,
     )
+    return texts
 
 
 def column(browser: Any, table: str, name: str) -> int:
-    heads = browser.execute_script(
+    heads: list[str] = browser.execute_script(
         "return [...document.getElementById(arguments[0]).tHead.rows[0].cells].map(cell => cell.textContent)", table
     )
     return heads.index(name)
@@ -123,7 +126,7 @@ def press(browser: Any, table: str, name: str) -> str:
     ]
     browser.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", heading)
     heading.find_element("css selector", "button").send_keys("\ue007")
-    return heading.get_attribute("aria-sort")
+    return str(heading.get_attribute("aria-sort"))
 
 
 def emulate(browser: Any, scheme: str, width: int) -> None:
@@ -141,7 +144,7 @@ def luminance(browser: Any, selector: str, name: str) -> float:
 
 
 @pytest.mark.parametrize("kind", ["page", "h100_page", "cpu_page"])
-def test_no_console_message_and_no_request(browser: Any, kind: str, request: pytest.FixtureRequest):
+def test_no_console_message_and_no_request(browser: Any, kind: str, request: pytest.FixtureRequest) -> None:
     """Reports open from disk without a word on the console and ask for nothing but themselves."""
     page = request.getfixturevalue(kind)
     for log in ("browser", "performance"):
@@ -155,13 +158,13 @@ def test_no_console_message_and_no_request(browser: Any, kind: str, request: pyt
     assert {url for url in requests if not url.startswith("data:")} == {page}
 
 
-def test_hostile_text_does_not_run(browser: Any):
+def test_hostile_text_does_not_run(browser: Any) -> None:
     """A reason that holds a script is text in its row."""
     assert browser.title.startswith("Vocoder benchmark")
     assert HOSTILE in cells(browser, "case-table", column(browser, "case-table", "Reason"))
 
 
-def test_figures_sort_as_numbers_by_keyboard(browser: Any):
+def test_figures_sort_as_numbers_by_keyboard(browser: Any) -> None:
     """Enter on a heading sorts by the figure, again the other way, blanks last; aria-sort says which."""
     place = column(browser, "case-table", "Median, ms")
     for state, sign in (("ascending", 1), ("descending", -1)):
@@ -174,7 +177,7 @@ def test_figures_sort_as_numbers_by_keyboard(browser: Any):
         assert len(filled) < len(texts)
 
 
-def test_filters_leave_the_rows_that_fit(browser: Any):
+def test_filters_leave_the_rows_that_fit(browser: Any) -> None:
     """A choice and a search word together leave just the rows that have both, and the count is announced."""
     form = browser.find_element("css selector", 'form[data-table="case-table"]')
     total = len(cells(browser, "case-table", 0))
@@ -188,7 +191,7 @@ def test_filters_leave_the_rows_that_fit(browser: Any):
     assert told.get_attribute("aria-live") == "polite"
 
 
-def test_changes_and_nights_are_tables_too(browser: Any):
+def test_changes_and_nights_are_tables_too(browser: Any) -> None:
     """What changed since the baseline and over the nights can be filtered as the cases can, down to what was asked."""
     for table, name, wanted in (("changes-table-1", "Metric", "time"), ("steps-table", "Direction", "better")):
         place = column(browser, table, name)
@@ -200,7 +203,7 @@ def test_changes_and_nights_are_tables_too(browser: Any):
     assert browser.find_element("css selector", "#nights svg").is_displayed()
 
 
-def test_samples_open_from_their_row(browser: Any):
+def test_samples_open_from_their_row(browser: Any) -> None:
     """The link in a row unfolds the samples and shows as many durations as the row says."""
     link = browser.find_element("css selector", "#case-table tbody td a[href^='#samples-']")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", link)
@@ -212,7 +215,7 @@ def test_samples_open_from_their_row(browser: Any):
     assert len(samples.text.split()) == expected
 
 
-def test_the_sounds_play(browser: Any):
+def test_the_sounds_play(browser: Any) -> None:
     """Every player has loaded its sound, half a second long, and plays it."""
     lengths = browser.execute_async_script(
         "const done = arguments[0];"
@@ -224,7 +227,7 @@ def test_the_sounds_play(browser: Any):
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_fits_its_screen(browser: Any, width: int):
+def test_the_page_fits_its_screen(browser: Any, width: int) -> None:
     """On a phone and on a desktop nothing but tables and figures scrolls sideways."""
     emulate(browser, "light", width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
@@ -232,7 +235,7 @@ def test_the_page_fits_its_screen(browser: Any, width: int):
     assert size >= 16
 
 
-def test_dark_mode_reaches_into_the_figures(browser: Any):
+def test_dark_mode_reaches_into_the_figures(browser: Any) -> None:
     """Page, text and the figures' own text change sides."""
     emulate(browser, "light", 1280)
     assert luminance(browser, "body", "backgroundColor") > 0.9
@@ -243,7 +246,7 @@ def test_dark_mode_reaches_into_the_figures(browser: Any):
     assert luminance(browser, "figure svg text", "fill") > 0.5
 
 
-def test_what_scrolls_can_be_reached_by_keyboard_and_has_a_name(browser: Any):
+def test_what_scrolls_can_be_reached_by_keyboard_and_has_a_name(browser: Any) -> None:
     """Every scrolling region takes the focus and says what it is; every control and figure is named."""
     regions = browser.find_elements("css selector", ".scroll, .plot")
     assert len(regions) > 10
@@ -254,7 +257,7 @@ def test_what_scrolls_can_be_reached_by_keyboard_and_has_a_name(browser: Any):
         assert all(element.accessible_name for element in elements)
 
 
-def test_it_prints(browser: Any):
+def test_it_prints(browser: Any) -> None:
     """Printing gives a PDF of some pages and not a page a row."""
     pdf = browser.print_page()
     assert pdf.startswith("JVBER")

@@ -8,13 +8,13 @@ from bench.errors import InputError
 from bench.records.run import load_run
 from bench.records.schema import Record
 from bench.report.sections.changes import compare
-from tests.synthetic_records import speed_record, write_run
+from tests.synthetic_records import changed, given, speed_of, speed_record, write_run
 
 CASE = Case("v3", "torchscript", "fp16", 1, 468)
 
 
 def slower(record: Record, factor: float) -> Record:
-    timing, speedup = record.timing, record.speedup_same_precision
+    timing, speedup = speed_of(record).timing, given(speed_of(record).speedup_same_precision)
     samples = tuple(factor * sample for sample in timing.samples_ms)
     timing = replace(
         timing,
@@ -22,14 +22,14 @@ def slower(record: Record, factor: float) -> Record:
         host_samples_ms=samples,
         median_ms=factor * timing.median_ms,
         mean_ms=factor * timing.mean_ms,
-        ci95_low_ms=factor * timing.ci95_low_ms,
-        ci95_high_ms=factor * timing.ci95_high_ms,
+        ci95_low_ms=factor * given(timing.ci95_low_ms),
+        ci95_high_ms=factor * given(timing.ci95_high_ms),
     )
     speedup = replace(speedup, ratio=speedup.ratio / factor)
-    return replace(record, run_id="new", timing=timing, speedup_same_precision=speedup)
+    return changed(record, run_id="new", timing=timing, speedup_same_precision=speedup)
 
 
-def test_a_case_twice_as_slow_is_a_bad_row(tmp_path: Path):
+def test_a_case_twice_as_slow_is_a_bad_row(tmp_path: Path) -> None:
     """The comparison's verdict reaches the report, with both figures and the change."""
     base = write_run(tmp_path / "base", [speed_record(CASE, rounds=60)])
     new = write_run(tmp_path / "new", [slower(speed_record(CASE, rounds=60, seed=1), 2.0)])
@@ -40,7 +40,7 @@ def test_a_case_twice_as_slow_is_a_bad_row(tmp_path: Path):
     assert row.change.startswith(("2.0", "1.9"))
 
 
-def test_a_run_against_itself_has_nothing_to_say(tmp_path: Path):
+def test_a_run_against_itself_has_nothing_to_say(tmp_path: Path) -> None:
     """The same records on both sides give no bad and no good row."""
     run = write_run(tmp_path / "base", [speed_record(CASE, rounds=60)])
     other = write_run(tmp_path / "new", [replace(speed_record(CASE, rounds=60), run_id="new")])
@@ -49,7 +49,7 @@ def test_a_run_against_itself_has_nothing_to_say(tmp_path: Path):
     assert not any(row.tone for row in found.rows)
 
 
-def test_a_baseline_that_is_not_there_is_an_input_error(tmp_path: Path):
+def test_a_baseline_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
     """One sentence names the path."""
     run = load_run(write_run(tmp_path / "run", [speed_record(CASE)]))
     with pytest.raises(InputError, match="nowhere"):

@@ -10,8 +10,8 @@ from bench.cli import main
 from bench.compare.history import append_history
 from bench.errors import InputError
 from bench.records.run import Run, load_run
+from bench.report.nights import nights
 from bench.report.render import write_report
-from bench.report.sections.nights import nights
 from tests.comparing import ENVIRONMENT, failed, record
 from tests.synthetic_records import write_run
 
@@ -30,7 +30,7 @@ def told(directory: Path, count: int, step: int | None = None, factor: float = 1
     return load_run(run), directory / "history"
 
 
-def test_a_step_is_a_row_with_its_night_and_what_changed_with_it(tmp_path: Path):
+def test_a_step_is_a_row_with_its_night_and_what_changed_with_it(tmp_path: Path) -> None:
     """A slow-down of 20 % from the fifth night on is found there, with the version that came with it."""
     found = nights(*told(tmp_path, 8, step=4))
     [time] = [row for row in found.steps if row.metric == "time"]
@@ -45,14 +45,14 @@ def test_a_step_is_a_row_with_its_night_and_what_changed_with_it(tmp_path: Path)
     assert any(text.startswith("v3-tensorrt-fp16-b1-t468") for text in texts)
 
 
-def test_a_faster_case_is_better_and_the_other_way_for_throughput(tmp_path: Path):
+def test_a_faster_case_is_better_and_the_other_way_for_throughput(tmp_path: Path) -> None:
     """A speed-up is a change for the better in time and in throughput, whose signs differ."""
     found = nights(*told(tmp_path, 8, step=4, factor=0.8))
     changes = {row.metric: (row.worse, row.change[0]) for row in found.steps}
     assert changes == {"time": (False, "\N{MINUS SIGN}"), "throughput": (False, "+")}
 
 
-def test_a_case_of_one_night_is_not_drawn(tmp_path: Path):
+def test_a_case_of_one_night_is_not_drawn(tmp_path: Path) -> None:
     """A figure that has one night only is counted, and no panel is spent on it."""
     _, history = told(tmp_path, 4)
     run = load_run(write_run(tmp_path / "run-9", [record(468, night=9), record(99, night=9)]))
@@ -61,7 +61,7 @@ def test_a_case_of_one_night_is_not_drawn(tmp_path: Path):
     assert "b1-t99" not in svg
 
 
-def test_the_newest_change_stands_first(tmp_path: Path):
+def test_the_newest_change_stands_first(tmp_path: Path) -> None:
     """Of a slow-down and a later recovery the recovery leads the list."""
     for night, factor in enumerate((1.0,) * 4 + (1.3,) * 4 + (1.1,) * 4):
         run = write_run(tmp_path / f"run-{night}", [record(468, night=night, factor=factor)])
@@ -70,7 +70,7 @@ def test_the_newest_change_stands_first(tmp_path: Path):
     assert [(row.night.split()[1], row.worse) for row in times] == [("run-8", False), ("run-4", True)]
 
 
-def test_the_command_line_shows_the_nights(tmp_path: Path):
+def test_the_command_line_shows_the_nights(tmp_path: Path) -> None:
     """`report --history` brings the section, and a report without it has none."""
     run, history = told(tmp_path, 8, step=4)
     page = run.directory / "report.html"
@@ -80,7 +80,7 @@ def test_the_command_line_shows_the_nights(tmp_path: Path):
     assert "Over the nights" in page.read_text(encoding="utf-8")
 
 
-def test_a_night_s_report_shows_what_it_was_compared_with(tmp_path: Path):
+def test_a_night_s_report_shows_what_it_was_compared_with(tmp_path: Path) -> None:
     """`nightly --report` holds the nights, and both comparisons that its verdict came from."""
     run, history = told(tmp_path, 6, step=5, factor=1.3)
     page, baseline = tmp_path / "night.html", str(tmp_path / "run-0")
@@ -93,7 +93,7 @@ def test_a_night_s_report_shows_what_it_was_compared_with(tmp_path: Path):
     assert text.count("SLOW</span>") >= 2
 
 
-def test_nights_without_a_step_say_so(tmp_path: Path):
+def test_nights_without_a_step_say_so(tmp_path: Path) -> None:
     """Noise is drawn and is no row."""
     found = nights(*told(tmp_path, 8))
     assert found.steps == ()
@@ -101,7 +101,7 @@ def test_nights_without_a_step_say_so(tmp_path: Path):
     assert found.svg
 
 
-def test_the_run_itself_is_counted_once_and_later_nights_never(tmp_path: Path):
+def test_the_run_itself_is_counted_once_and_later_nights_never(tmp_path: Path) -> None:
     """A report of an older run shows the nights up to it, whether it was added to the history or not."""
     _, history = told(tmp_path, 8, step=4)
     older = nights(load_run(tmp_path / "run-3"), history)
@@ -111,14 +111,14 @@ def test_the_run_itself_is_counted_once_and_later_nights_never(tmp_path: Path):
     assert nights(load_run(tmp_path / "run-3"), history).headline == older.headline
 
 
-def test_one_night_is_no_trend(tmp_path: Path):
+def test_one_night_is_no_trend(tmp_path: Path) -> None:
     """The first night has nothing to draw and says so."""
     found = nights(*told(tmp_path, 1))
     assert found.headline == "Tonight is the first night of the history."
     assert not found.svg
 
 
-def test_nights_on_another_card_are_left_out_and_counted(tmp_path: Path):
+def test_nights_on_another_card_are_left_out_and_counted(tmp_path: Path) -> None:
     """A trend does not jump because the card was changed."""
     run, history = told(tmp_path, 6)
     other = {**ENVIRONMENT, "gpu": {**ENVIRONMENT["gpu"], "name": "GPU B"}}
@@ -130,7 +130,7 @@ def test_nights_on_another_card_are_left_out_and_counted(tmp_path: Path):
     assert run.name == "run-5"
 
 
-def test_the_page_shows_hostile_names_as_text(tmp_path: Path):
+def test_the_page_shows_hostile_names_as_text(tmp_path: Path) -> None:
     """A run id from a history file is text in the page."""
     evil = "<script>alert(1)</script>"
     for night in range(8):
@@ -145,7 +145,7 @@ def test_the_page_shows_hostile_names_as_text(tmp_path: Path):
     assert "## What changed" in (run / "summary.md").read_text(encoding="utf-8")
 
 
-def test_a_history_that_is_not_there_is_an_input_error(tmp_path: Path):
+def test_a_history_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
     """One sentence names the folder."""
     run = write_run(tmp_path / "run", [record()])
     with pytest.raises(InputError, match="there is no history at"):

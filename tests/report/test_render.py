@@ -11,11 +11,21 @@ from bench.case import Case
 from bench.cli import main
 from bench.records.jsonl import dump_record
 from bench.records.run import load_run
-from bench.records.schema import Build, Status
+from bench.records.schema import SCHEMA_VERSION, Build, Status
 from bench.report.render import Written, write_report
 from bench.report.sections.cases import table
 from bench.report.text import MIB
-from tests.synthetic_records import ENVIRONMENT, failed_record, speed_record, sweep_records, with_audio, write_run
+from tests.synthetic_records import (
+    ENVIRONMENT,
+    changed,
+    failed_record,
+    given,
+    speed_of,
+    speed_record,
+    sweep_records,
+    with_audio,
+    write_run,
+)
 
 EAGER = Case("v3", "eager", "fp32", 1, 468)
 FAST = Case("v3", "tensorrt", "fp16", 1, 468)
@@ -56,12 +66,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Written:
     return write_report(write_run(directory, records))
 
 
-def test_engine_figures_have_columns(tmp_path: Path):
+def test_engine_figures_have_columns(tmp_path: Path) -> None:
     """Context, engine, load and build of an engine, and its speed over its static twin, stand under their names."""
     build = Build(900.0, 3 * MIB, {"context_bytes": 5 * MIB, "layers": 7}, build_s=295.0, load_s=1.5, from_cache=True)
     record = speed_record(FAST)
-    twin = replace(record.speedup_fp32, ratio=0.93, ci95_low=0.92, ci95_high=0.94)
-    run = load_run(write_run(tmp_path, [replace(record, build=build, speedup_static=twin)]))
+    twin = replace(given(speed_of(record).speedup_fp32), ratio=0.93, ci95_low=0.92, ci95_high=0.94)
+    run = load_run(write_run(tmp_path, [changed(record, build=build, speedup_static=twin)]))
     found = table(run)
     cells = dict(zip([column.name for column in found.columns], found.lines[0].cells, strict=True))
     assert cells["Context, MiB"] == "5.00"
@@ -71,7 +81,7 @@ def test_engine_figures_have_columns(tmp_path: Path):
     assert cells["Speedup, static"] == "0.930 [0.920, 0.940]"
 
 
-def test_the_page_needs_nothing_else(report: Written):
+def test_the_page_needs_nothing_else(report: Written) -> None:
     """No address but anchors, data and files beside the report; no import; no event attribute."""
     html = report.html.read_text(encoding="utf-8")
     page = Page(report.html)
@@ -84,17 +94,19 @@ def test_the_page_needs_nothing_else(report: Written):
     assert "://" not in re.sub(r'xmlns(:\w+)?="[^"]+"', "", html)
 
 
-def test_ids_are_unique_and_every_anchor_lands(report: Written):
+def test_ids_are_unique_and_every_anchor_lands(report: Written) -> None:
     """Each link inside the page has its target."""
     tags = Page(report.html).tags
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    anchors = {attributes["href"][1:] for tag, attributes in tags if tag == "a" and attributes["href"][:1] == "#"}
+    anchors = {
+        href[1:] for tag, attributes in tags if tag == "a" and (href := attributes["href"] or "").startswith("#")
+    }
     assert len(anchors) > 40
     assert anchors <= set(ids)
 
 
-def test_the_answer_comes_first_with_figures_and_weights(report: Written):
+def test_the_answer_comes_first_with_figures_and_weights(report: Written) -> None:
     """The page's first sentences name the configuration, its figures with intervals, and the weights."""
     text = Page(report.html).text
     start = text.index("The answer")
@@ -104,7 +116,7 @@ def test_the_answer_comes_first_with_figures_and_weights(report: Written):
     assert "synthetic weights (seed 0)" in first
 
 
-def test_every_case_is_a_row_and_failures_give_their_reason(report: Written):
+def test_every_case_is_a_row_and_failures_give_their_reason(report: Written) -> None:
     """The table has one row a case, and the reason of each that failed."""
     page = Page(report.html)
     rows = [attributes["id"] for tag, attributes in page.tags if tag == "tr" and "id" in attributes]
@@ -114,7 +126,7 @@ def test_every_case_is_a_row_and_failures_give_their_reason(report: Written):
     assert "the package tensorrt is not installed" in page.text
 
 
-def test_how_it_was_measured_is_said(report: Written):
+def test_how_it_was_measured_is_said(report: Written) -> None:
     """Machine, versions, clocks, commit, seed, command and what is missing all stand in the page."""
     text = Page(report.html).text
     for fact in ("Synthetic GPU 80GB", "580.00", "2.13.0", "0123456789abcdef", "1755 MHz", "pytest suites/"):
@@ -123,7 +135,7 @@ def test_how_it_was_measured_is_said(report: Written):
     assert "p99: blank for" in text
 
 
-def test_the_companions_stand_beside_the_page(report: Written):
+def test_the_companions_stand_beside_the_page(report: Written) -> None:
     """summary.md has the answer, the weights and the promises; the CSV has a line a record."""
     summary = report.summary.read_text(encoding="utf-8")
     assert "ship tensorrt fp16" in summary
@@ -132,11 +144,11 @@ def test_the_companions_stand_beside_the_page(report: Written):
     assert len(report.csv.read_text(encoding="utf-8").splitlines()) == 1 + len(sweep_records(versions=("v3",)))
 
 
-def test_hostile_text_is_shown_and_not_run(tmp_path: Path):
+def test_hostile_text_is_shown_and_not_run(tmp_path: Path) -> None:
     """Markup in a reason, a version, weights, a file name and an environment is text in the page."""
     environment = {**ENVIRONMENT, "command": HOSTILE, HOSTILE: HOSTILE}
     record = speed_record(EAGER)
-    weights = replace(record.weights, name=HOSTILE)
+    weights = replace(given(record.weights), name=HOSTILE)
     records = [
         replace(record, weights=weights, environment=environment, run_id=HOSTILE, audio=HOSTILE),
         failed_record(replace(FAST, options=((HOSTILE, HOSTILE),)), Status.CRASHED, HOSTILE),
@@ -149,14 +161,17 @@ def test_hostile_text_is_shown_and_not_run(tmp_path: Path):
     assert "<script" not in written.summary.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", ["torn", "unknown field", "older schema", "no ok row"])
-def test_a_damaged_or_foreign_file_still_gives_a_report_that_says_so(tmp_path: Path, kind: str):
+@pytest.mark.parametrize("kind", ["torn", "unknown field", "newer schema", "no ok row"])
+def test_a_damaged_or_foreign_file_still_gives_a_report_that_says_so(tmp_path: Path, kind: str) -> None:
     """Whatever state the records are in, the page exists and names it."""
     line = dump_record(speed_record(EAGER))
     text, words = {
         "torn": (f"{line}\n{line[:50]}", "Line 2 was cut off"),
         "unknown field": (line[:-1] + ',"moon":1}', "carried the field 'moon'"),
-        "older schema": (line.replace('"schema_version":1', '"schema_version":0'), "older schema 0"),
+        "newer schema": (
+            f"{line}\n" + line.replace(f'"schema_version":{SCHEMA_VERSION}', '"schema_version":99'),
+            "Line 2 is left out: record schema 99",
+        ),
         "no ok row": (dump_record(failed_record(FAST, Status.TIMEOUT, "60 s")), "nothing to recommend"),
     }[kind]
     (tmp_path / "records.jsonl").write_text(text, encoding="utf-8")
@@ -164,7 +179,7 @@ def test_a_damaged_or_foreign_file_still_gives_a_report_that_says_so(tmp_path: P
     assert words in Page(written.html).text
 
 
-def test_the_command_writes_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_writes_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """--out names the page, its companions lie beside it, links reach back, figures go to their folder."""
     run = write_run(tmp_path / "results" / "run", [speed_record(EAGER)])
     out = tmp_path / "published" / "page.html"
@@ -175,7 +190,7 @@ def test_the_command_writes_where_it_is_told(tmp_path: Path, capsys: pytest.Capt
     assert (tmp_path / "svg" / "distribution-0.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
-def test_the_baseline_brings_its_section(tmp_path: Path):
+def test_the_baseline_brings_its_section(tmp_path: Path) -> None:
     """With a baseline the page says what changed, and without it has no such section."""
     base = write_run(tmp_path / "base", [speed_record(EAGER)])
     new = write_run(tmp_path / "new", [replace(speed_record(EAGER), run_id="new")])
@@ -197,7 +212,7 @@ def test_an_unusable_path_is_one_sentence_and_exit_2(
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     words: str,
-):
+) -> None:
     """No traceback: the sentence names what is wrong."""
     write_run(tmp_path / "run", [speed_record(EAGER)])
     monkeypatch.chdir(tmp_path)
@@ -207,7 +222,7 @@ def test_an_unusable_path_is_one_sentence_and_exit_2(
     assert error.count("\n") == 1
 
 
-def test_reports_import_no_torch():
+def test_reports_import_no_torch() -> None:
     """Rendering works on a machine that has the records and no torch."""
     code = "import sys, bench.report.render, bench.report.sections.changes; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

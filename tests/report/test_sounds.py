@@ -2,6 +2,7 @@ import base64
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tests.synthetic_records import quality_record, with_audio, write_run
 CASE = Case("v3", "tensorrt", "fp16", 1, 468)
 
 
-def same(items: Iterable) -> Iterable:
+def same(items: Iterable[Any]) -> Iterable[Any]:
     return items
 
 
@@ -24,7 +25,7 @@ def link(path: Path) -> str:
 
 
 @pytest.mark.parametrize("sample_rate", [24000, 48000])
-def test_a_full_scale_sine_has_0_db(sample_rate: int):
+def test_a_full_scale_sine_has_0_db(sample_rate: int) -> None:
     """The spectrogram's scale is dB of full scale, at the sine's frequency and nowhere far from it."""
     bin_hz = sample_rate / 1024
     time = np.arange(sample_rate) / sample_rate
@@ -35,7 +36,7 @@ def test_a_full_scale_sine_has_0_db(sample_rate: int):
     assert middle[200] < -100
 
 
-def test_the_files_play_from_the_page(tmp_path: Path):
+def test_the_files_play_from_the_page(tmp_path: Path) -> None:
     """Each role's bytes are in the page unchanged, in the order reference, test, difference."""
     record = with_audio(tmp_path, quality_record(CASE))
     run = load_run(write_run(tmp_path, [record]))
@@ -48,7 +49,7 @@ def test_the_files_play_from_the_page(tmp_path: Path):
     assert "data:image/png;base64," in triple.svg
 
 
-def test_past_the_size_limit_files_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_past_the_size_limit_files_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that would grow too large links to the file and says so."""
     monkeypatch.setattr(bench.report.sections.sounds, "SOUND_BYTES", 40_000)
     run = load_run(write_run(tmp_path, [with_audio(tmp_path, quality_record(CASE))]))
@@ -59,7 +60,7 @@ def test_past_the_size_limit_files_are_linked(tmp_path: Path, monkeypatch: pytes
     assert "not in this page" in triple.sounds[1].note
 
 
-def test_a_missing_a_broken_and_a_foreign_file_are_said(tmp_path: Path):
+def test_a_missing_a_broken_and_a_foreign_file_are_said(tmp_path: Path) -> None:
     """A file that is gone, is no sound, or lies outside the run is never shown and always named."""
     outside = tmp_path / "secret.wav"
     outside.write_bytes(b"RIFF")
@@ -73,7 +74,7 @@ def test_a_missing_a_broken_and_a_foreign_file_are_said(tmp_path: Path):
     assert ["missing" in notes[0], "no sound file" in notes[1], "outside the run" in notes[2]] == [True] * 3
 
 
-def test_failures_come_first_and_every_configuration_once(tmp_path: Path):
+def test_failures_come_first_and_every_configuration_once(tmp_path: Path) -> None:
     """Where not all fit, a failing sound and a second configuration go before another length of one."""
     cases = [CASE, replace(CASE, frames=23), replace(CASE, precision="bf16")]
     records = [with_audio(tmp_path, quality_record(case)) for case in cases[:2]]
@@ -83,7 +84,7 @@ def test_failures_come_first_and_every_configuration_once(tmp_path: Path):
     assert [triple.case for triple in found] == [cases[2].id, cases[0].id, cases[1].id]
 
 
-def test_a_run_without_sounds_says_so(tmp_path: Path):
+def test_a_run_without_sounds_says_so(tmp_path: Path) -> None:
     """No files is a sentence, not an empty section."""
     found, notes = triples(load_run(write_run(tmp_path, [quality_record(CASE)])), link, same)
     assert found == []

@@ -20,6 +20,7 @@ from bench.records.schema import Record, Status
 from bench.run.quality import judge_case
 from bench.run.settings import Settings
 from bench.spec import V3
+from tests.synthetic_records import sound_of
 
 FRAMES = 24
 
@@ -64,23 +65,27 @@ def test_eager_against_itself_is_the_noise_floor(settings: Settings) -> None:
     """Eager float32 passes with nothing to say, on every input, and its error is one times its own."""
     record = judged(settings, "eager")
     assert record.status is Status.OK
-    fidelity = record.fidelity or {}
-    assert (fidelity["verdict"], fidelity["decided_by"], fidelity["reason"]) == ("pass", "", "")
-    assert fidelity["snr_db"] > 110
-    assert fidelity["error_multiple"] == pytest.approx(1, rel=0.5)
-    assert fidelity["eager_float64_snr_db"] > 100
+    sound = sound_of(record)
+    assert (sound.verdict, sound.decided_by, sound.reason) == ("pass", "", "")
+    assert sound.snr_db is not None
+    assert sound.snr_db > 110
+    assert sound.error_multiple == pytest.approx(1, rel=0.5)
+    assert sound.eager_float64_snr_db is not None
+    assert sound.eager_float64_snr_db > 100
     names = {"speech", "other speech", "higher voice", "loud", "quiet", "pause", "silence", "other length"}
-    assert names <= set(fidelity["inputs"])
+    assert names <= set(sound.inputs)
     assert load_record(dump_record(record)) == record
 
 
 def test_bf16_is_judged_as_bf16(settings: Settings) -> None:
     """Half the bits are no failure under their own label, and far above eager's own error."""
     record = judged(settings, "eager", precision="bf16")
-    fidelity = record.fidelity or {}
-    assert fidelity["verdict"] in ("pass", "warn")
-    assert 25 < fidelity["snr_db"] < 60
-    assert fidelity["error_multiple"] > 100
+    sound = sound_of(record)
+    assert sound.verdict in ("pass", "warn")
+    assert sound.snr_db is not None
+    assert 25 < sound.snr_db < 60
+    assert sound.error_multiple is not None
+    assert sound.error_multiple > 100
 
 
 def _stale() -> Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]:
@@ -127,8 +132,8 @@ def test_planted_faults_fail_by_name(
     """A backend with a fault fails, and the verdict names what decided."""
     spoil, decided_by = FAULTS[name]
     plant(spoil)
-    fidelity = judged(settings, "planted").fidelity or {}
-    assert (fidelity["verdict"], fidelity["decided_by"]) == ("fail", decided_by), fidelity["inputs"]
+    sound = sound_of(judged(settings, "planted"))
+    assert (sound.verdict, sound.decided_by) == ("fail", decided_by), sound.inputs
 
 
 def test_swapped_batch_items_fail(
@@ -136,10 +141,10 @@ def test_swapped_batch_items_fail(
 ) -> None:
     """A batch whose items changed places fails, and eager's own batch does not."""
     plant(lambda run, mel: run(mel).flip(0))
-    swapped = judged(settings, "planted", batch=2).fidelity or {}
-    assert swapped["verdict"] == "fail"
-    assert swapped["inputs"]["batch"]["reason"] == "batch item 0 holds the output of item 1"
-    assert (judged(settings, "eager", batch=2).fidelity or {})["verdict"] == "pass"
+    swapped = sound_of(judged(settings, "planted", batch=2))
+    assert swapped.verdict == "fail"
+    assert swapped.inputs["batch"].reason == "batch item 0 holds the output of item 1"
+    assert sound_of(judged(settings, "eager", batch=2)).verdict == "pass"
 
 
 def test_chunk_length_is_kept_to_listen_to(settings: Settings) -> None:

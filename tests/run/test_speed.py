@@ -20,12 +20,13 @@ from bench.measure.clock import Clock, Duration, WallClock
 from bench.measure.sampling import StopRule
 from bench.precision import find_precision
 from bench.records.jsonl import dump_record, load_record
-from bench.records.schema import Memory, Record, Status
+from bench.records.schema import Memory, Record, Speed, Status, break_even_inferences
 from bench.run import speed
 from bench.run.settings import Settings
 from bench.run.speed import measure_case
 from bench.spec import V3
 from bench.trt.backend import EngineBackend
+from tests.synthetic_records import given, speed_of
 
 STOP = StopRule(min_rounds=7, min_time_s=0.001, relative_width=0.5, time_limit_s=5.0, max_rounds=9)
 
@@ -57,9 +58,9 @@ def test_record_is_complete(eager: Record, settings: Settings, v3_directory: Pat
     assert not eager.weights.synthetic
     assert eager.audio is not None
     assert eager.audio.startswith("speech.flac sha256:")
-    parts = ("timing", "throughput", "speedup_same_precision", "speedup_fp32", "memory", "build", "precision")
-    assert [part for part in parts if getattr(eager, part) is None] == []
-    assert eager.gpu_state is None
+    assert [part for part in ("build", "precision", "result") if getattr(eager, part) is None] == []
+    found = speed_of(eager)
+    assert {item.name for item in fields(Speed) if getattr(found, item.name) is None} == {"speedup_static", "gpu_state"}
     assert eager.environment["threads"] == settings.threads == 1
     assert eager.environment["gpu"] is None
     assert eager.build is not None
@@ -69,8 +70,7 @@ def test_record_is_complete(eager: Record, settings: Settings, v3_directory: Pat
 
 def test_figures_follow_from_the_samples(eager: Record) -> None:
     """Every statistic of the timing is that of the samples in the record; tails are blank with few of them."""
-    timing = eager.timing
-    assert timing is not None
+    timing = speed_of(eager).timing
     samples = np.array(timing.samples_ms)
     assert timing.rounds == len(samples) == len(timing.host_samples_ms)
     assert STOP.min_rounds <= timing.rounds <= STOP.max_rounds
@@ -104,8 +104,8 @@ def test_what_waits_for_its_host_is_told(settings: Settings, monkeypatch: pytest
     monkeypatch.setattr(speed, "clock_for", lambda _device: Launching())
     record = load_record(dump_record(measure_case(Case("v3", "torchscript", "bf16", 1, 1), settings)))
     assert record.status is Status.OK, record.reason
-    timing, fp32, same = record.timing, record.speedup_fp32, record.speedup_same_precision
-    assert timing is not None
+    found = speed_of(record)
+    timing, fp32, same = found.timing, found.speedup_fp32, found.speedup_same_precision
     assert fp32 is not None
     assert same is not None
     assert timing.launch_median_ms == pytest.approx(0.1 * timing.median_ms)
@@ -116,8 +116,7 @@ def test_what_waits_for_its_host_is_told(settings: Settings, monkeypatch: pytest
 
 def test_throughput_is_the_rounds(eager: Record) -> None:
     """Throughput counts the timed rounds over their time, and audio seconds count the whole batch."""
-    timing, throughput = eager.timing, eager.throughput
-    assert timing is not None
+    timing, throughput = speed_of(eager).timing, speed_of(eager).throughput
     assert throughput is not None
     audio_s = 2 * 2 * 256 / 24_000
     per_s = timing.rounds / (sum(timing.samples_ms) / 1000)
@@ -130,18 +129,17 @@ def test_throughput_is_the_rounds(eager: Record) -> None:
 
 def test_eager_fp32_is_exactly_as_fast_as_itself(eager: Record) -> None:
     """The baseline of the baseline is not run twice: both of its speedups are 1, from its own samples."""
-    for speedup in (eager.speedup_same_precision, eager.speedup_fp32):
+    for speedup in (speed_of(eager).speedup_same_precision, speed_of(eager).speedup_fp32):
         assert speedup is not None
-        assert eager.timing is not None
         assert (speedup.ratio, speedup.ci95_low, speedup.ci95_high) == (1.0, 1.0, 1.0)
         assert speedup.baseline == "v3-eager-fp32-b2-t2"
-        assert speedup.baseline_samples_ms == eager.timing.samples_ms
+        assert speedup.baseline_samples_ms == speed_of(eager).timing.samples_ms
 
 
 def test_baselines_ran_in_the_same_rounds(lowered: Record) -> None:
     """Speedups are against eager of the same precision and eager fp32 at this shape, one sample a round each."""
-    timing, same, full = lowered.timing, lowered.speedup_same_precision, lowered.speedup_fp32
-    assert timing is not None
+    found = speed_of(lowered)
+    timing, same, full = found.timing, found.speedup_same_precision, found.speedup_fp32
     assert same is not None
     assert full is not None
     assert (same.baseline, full.baseline) == ("v3-eager-bf16-b1-t1", "v3-eager-fp32-b1-t1")
@@ -188,16 +186,15 @@ def ranged() -> Iterator[type[Backend]]:
 def test_a_range_of_shapes_is_run_in_turn_with_its_own_shape(settings: Settings, ranged: type[Backend]) -> None:
     """An engine that does three times the work of its static twin has a third of its speed, from the same rounds."""
     record = measure_case(Case("v3", "ranged", "fp32", 1, 2, (("shapes", "dynamic"),)), settings)
-    found = record.speedup_static
-    assert record.timing is not None
+    found = speed_of(record).speedup_static
     assert found is not None
     assert found.baseline == "v3-ranged-fp32-b1-t2"
-    assert len(found.baseline_samples_ms) == record.timing.rounds
+    assert len(found.baseline_samples_ms) == speed_of(record).timing.rounds
     assert found.ratio == pytest.approx(1 / 3, rel=0.4)
     assert load_record(dump_record(record)) == record
     static = measure_case(Case("v3", ranged.name, "fp32", 1, 2), settings)
     assert static.status is Status.OK
-    assert static.speedup_static is None
+    assert speed_of(static).speedup_static is None
 
 
 @pytest.mark.parametrize(
@@ -216,7 +213,7 @@ def test_twins_are_built_where_they_are_wanted(
     case = Case("v3", ranged.name, "fp32", 1, 2, (("shapes", shapes),))
     record = measure_case(case, replace(settings, twins=twins))
     assert record.status is Status.OK, record.reason
-    assert (record.speedup_static is not None) is compared
+    assert (speed_of(record).speedup_static is not None) is compared
 
 
 def _fails(error: Exception) -> Callable[[Runner], Runner]:
@@ -257,9 +254,7 @@ def test_a_twin_that_is_none_costs_its_figure_only(
     monkeypatch.setattr(ranged, "spoil", staticmethod(spoil))
     record = measure_case(Case("v3", "ranged", "fp32", 1, 2, (("shapes", "dynamic"),)), settings)
     assert record.status is Status.OK
-    assert record.timing is not None
-    assert record.speedup_fp32 is not None
-    assert record.speedup_static is None
+    assert speed_of(record).speedup_static is None
     assert record.build is not None
     assert record.build.details["static"] == said
 
@@ -276,13 +271,13 @@ def test_eight_bits_have_only_fp32_to_be_compared_with(settings: Settings, range
     ranged.prepare = as_fp32  # type: ignore[method-assign, assignment]
     record = measure_case(Case("v3", "ranged", "int8", 1, 40), settings)
     assert record.status is Status.OK, record.reason
-    assert record.speedup_same_precision is None
-    assert record.speedup_fp32 is not None
-    assert record.speedup_fp32.baseline == "v3-eager-fp32-b1-t40"
+    assert speed_of(record).speedup_same_precision is None
+    assert given(speed_of(record).speedup_fp32).baseline == "v3-eager-fp32-b1-t40"
     assert record.build is not None
-    assert record.timing is not None
-    gained_ms = record.speedup_fp32.baseline_median_ms - record.timing.median_ms
-    assert record.build.break_even_inferences == pytest.approx(1000 * record.build.seconds / gained_ms)
+    baseline_ms = given(speed_of(record).speedup_fp32).baseline_median_ms
+    expected = break_even_inferences(record.build.seconds, baseline_ms, speed_of(record).timing.median_ms)
+    assert record.build.break_even_inferences == expected
+    assert expected is not None
 
 
 def test_effective_precision_is_recorded(eager: Record, lowered: Record) -> None:
@@ -296,8 +291,7 @@ def test_effective_precision_is_recorded(eager: Record, lowered: Record) -> None
 
 def test_memory_on_a_cpu_is_the_resident_set(eager: Record) -> None:
     """The resident set is there; what only a GPU has is blank, not 0."""
-    assert eager.memory is not None
-    blank = {item.name for item in fields(Memory) if getattr(eager.memory, item.name) is None}
+    blank = {item.name for item in fields(Memory) if getattr(speed_of(eager).memory, item.name) is None}
     known = {"rss_peak_bytes", "rss_delta_bytes"}
     assert blank == {item.name for item in fields(Memory)} - known
 
@@ -332,8 +326,7 @@ def test_warm_up_is_counted(settings: Settings, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(speed, "prepare", counting)
     monkeypatch.setattr(speed, "sample", sampling)
-    timing = measure_case(case, settings).timing
-    assert timing is not None
+    timing = speed_of(measure_case(case, settings)).timing
     # Memory is weighed over two more calls.
     assert before == [timing.warmup_rounds + 2]
     assert timing.warmup_rounds >= speed.WARMUP_MIN_CALLS + 1
@@ -379,8 +372,7 @@ def test_a_backend_that_cannot_run_is_a_row(settings: Settings, name: str) -> No
     assert record.status is Status.UNAVAILABLE
     assert record.reason.startswith("TensorRT")
     assert "needs an NVIDIA GPU" in record.reason
-    figures = ("timing", "throughput", "speedup_same_precision", "speedup_fp32", "memory", "build", "precision")
-    assert [getattr(record, figure) for figure in figures] == [None] * len(figures)
+    assert [record.result, record.build, record.precision] == [None] * 3
     assert record.weights is not None
     assert record.environment["versions"]["torch"]
 

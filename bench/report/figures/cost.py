@@ -3,7 +3,9 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.records.run import Group, Row
+from bench.records.rows import Group, Row
+from bench.records.schema import break_even_inferences
+from bench.report.figures.labels import labels_of
 from bench.report.figures.speed import CONFIGURATIONS_SHOWN, Marks, headline, legend, log_axes
 from bench.report.figures.style import MUTED, figure, name_point
 from bench.report.text import MIB, number
@@ -18,7 +20,7 @@ _FIELDS = (
 
 def memory(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     """Memory by allocator and by process at the headline shape."""
-    rows = [row for row in headline(group) if row.record.memory]
+    rows = [row for row in headline(group) if row.measured.memory]
     rows = sorted(rows, key=lambda row: row.configuration)[:CONFIGURATIONS_SHOWN]
     panels = [item for item in _FIELDS if any(_field(row, item[0]) is not None for row in rows)]
     if not panels:
@@ -29,7 +31,8 @@ def memory(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         _bars(panel, rows, [_in_mib(row, name) for row in rows], marks)
         panel.set_title(title)
         panel.set_xlabel("MiB")
-    axes[0].set_yticks(range(len(rows)), [group.labels[row.configuration] for row in rows])
+    names = labels_of(group)
+    axes[0].set_yticks(range(len(rows)), [names[row.configuration] for row in rows])
     axes[0].invert_yaxis()
     case = rows[0].case
     return drawing, (
@@ -51,7 +54,7 @@ def _bars(panel: Axes, rows: list[Row], values: list[float | None], marks: Marks
 
 
 def _field(row: Row, name: str) -> int | None:
-    return getattr(row.record.memory, name, None)
+    return getattr(row.measured.memory, name, None)
 
 
 def _in_mib(row: Row, name: str) -> float | None:
@@ -64,22 +67,16 @@ def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     rows = [row for row in headline(group) if row.case.backend != "eager" and row.record.build]
     if not rows:
         return "Not drawn: nothing but eager was built and timed at the headline shape."
-    points, never, at_once = [], [], []
+    points, never = [], []
     for row in rows:
-        inferences = inferences_to_break_even(group, row)
+        inferences = inferences_to_break_even(row)
         if inferences is None:
             never.append(row.configuration)
-        elif inferences <= 0:
-            at_once.append(row.configuration)
         else:
             points.append((row, inferences))
-    words = []
-    if never:
-        words.append(f"Never (not faster than eager, or not run in turn with it): {_few(never)}.")
-    if at_once:
-        words.append(f"At once, being built as fast as eager: {_few(at_once)}.")
+    words = f"Never (not faster than eager, or not run in turn with it): {_few(never)}." if never else ""
     if not points:
-        return "Not drawn: no build has a break-even. " + " ".join(words)
+        return f"Not drawn: no build has a break-even. {words}"
     points = sorted(points, key=lambda point: point[1])[:CONFIGURATIONS_SHOWN]
     drawing, axes = figure(9, 1.0 + 0.26 * len(points), 1, 2, sharey=True)
     builds = [row.record.build.cost_s if row.record.build else 0.0 for row, _ in points]
@@ -92,31 +89,33 @@ def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         panel.margins(x=0.25)
         log_axes(panel, "x")
         panel.set_xlabel(title)
-    axes[0].set_yticks(range(len(points)), [group.labels[row.configuration] for row, _ in points])
+    names = labels_of(group)
+    axes[0].set_yticks(range(len(points)), [names[row.configuration] for row, _ in points])
     axes[0].set_ylim(len(points) - 0.5, -0.5)
     case = rows[0].case
     caption = (
-        f"Batch {case.batch}, {case.frames} frames. Break-even is the build time beyond eager's, over the "
+        f"Batch {case.batch}, {case.frames} frames. Break-even is the build time over the "
         "time that one inference saves against eager of the same precision. Lower is better. "
     )
-    return drawing, caption + " ".join(words)
+    return drawing, caption + words
 
 
 def ranges(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     """What an engine for a range of shapes costs against one for a single shape, over length."""
-    rows = [row for row in group.rows if row.record.speedup_static]
+    rows = [row for row in group.rows if row.measured.speedup_static]
     if not rows:
         return "Not drawn: no engine for a range of shapes was run in turn with one for its shape alone."
     series: dict[tuple[str, int], list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.case.frames):
         series.setdefault((row.configuration, row.case.batch), []).append(row)
     drawing, (axes,) = figure(8, 3.4)
+    names = labels_of(group)
     for index, ((name, batch), points) in enumerate(series.items()):
         colour, mark = marks[points[0].case.backend]
         frames = [row.case.frames for row in points]
-        ratios = [1 / row.record.speedup_static.ratio for row in points if row.record.speedup_static]
+        ratios = [1 / row.measured.speedup_static.ratio for row in points if row.measured.speedup_static]
         lines = ("-", "--", ":", "-.")
-        label = f"{group.labels[name]}, b{batch}"
+        label = f"{names[name]}, b{batch}"
         axes.plot(frames, ratios, marker=mark, color=colour, linestyle=lines[index % 4], label=label)
     axes.axhline(1, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
     log_axes(axes, "x")
@@ -129,21 +128,18 @@ def ranges(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     )
 
 
-def inferences_to_break_even(group: Group, row: Row) -> float | None:
-    """Inferences after which building has cost less than it saved.
+def inferences_to_break_even(row: Row) -> float | None:
+    """Inferences after which the build of a timed row has paid for itself, against the eager that ran in turn.
 
     Returns:
-        Extra build time over saving per inference, against eager of the same precision where that was run in
-        turn and else against eager fp32; None where nothing is saved or the baseline is missing.
+        As :func:`~bench.records.schema.break_even_inferences`, against eager of the same precision or else eager fp32;
+        None where neither ran in turn.
     """
-    record = row.record
-    speedup = record.speedup_same_precision or record.speedup_fp32
-    if speedup is None or record.build is None or speedup.ratio <= 1:
+    speed, build = row.measured, row.record.build
+    speedup = speed.speedup_same_precision or speed.speedup_fp32
+    if speedup is None or build is None:
         return None
-    eager = next((other.record.build for other in group.rows if other.case.id == speedup.baseline), None)
-    extra_s = record.build.cost_s - (eager.cost_s if eager else 0.0)
-    saved_s = speedup.baseline_median_ms * (1 - 1 / speedup.ratio) / 1000
-    return extra_s / saved_s
+    return break_even_inferences(build.cost_s, speedup.baseline_median_ms, speed.timing.median_ms)
 
 
 def _few(names: list[str]) -> str:

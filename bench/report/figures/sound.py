@@ -6,12 +6,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.records.run import FAIL, PASS, WARN, Group, Judgement, Row
+from bench.records.facts import facts_of
+from bench.records.rows import FAIL, PASS, WARN, Group, Judgement, Row
+from bench.records.schema import Sound
+from bench.report.figures.labels import labels_of
 from bench.report.figures.speed import CONFIGURATIONS_SHOWN, Marks, headline, log_axes
 from bench.report.figures.style import MUTED, PAPER, figure, name_point
 
 _HEIGHT = 4.2  # inches of the figure of speed against fidelity
-_BAND = re.compile(r"lsd_(\d+)_(\d+)_db")
+BANDS = tuple(name for name in facts_of(Sound) if re.fullmatch(r"lsd_\d+_\d+_db", name))
 
 
 def pareto(group: Group, marks: Marks) -> tuple[Figure, str] | str:
@@ -19,7 +22,7 @@ def pareto(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     points: list[tuple[Row, Judgement, float, float]] = []
     without = []
     for row in headline(group):
-        judgement, speedup = group.gate(row.configuration), row.record.speedup_fp32
+        judgement, speedup = group.gate(row.configuration), row.measured.speedup_fp32
         snr_db = judgement.value("snr_db")
         if speedup is None or snr_db is None or not np.isfinite(snr_db):
             without.append(row.configuration)
@@ -32,12 +35,13 @@ def pareto(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     line = sorted(points[i][2:] for i in front)
     axes.step([x for x, _ in line], [y for _, y in line], where="pre", color=MUTED, linewidth=1)
     names: list[tuple[float, float, str]] = []
+    labels = labels_of(group)
     for index, (row, judgement, snr_db, ratio) in enumerate(points):
         colour, mark = marks[row.case.backend]
         inside = colour if judgement.verdict == PASS else PAPER
         axes.plot([snr_db], [ratio], mark, color=colour, markerfacecolor=inside, markersize=7)
         if index in front or len(points) <= CONFIGURATIONS_SHOWN:
-            words = group.labels[row.configuration]
+            words = labels[row.configuration]
             words += f" ({judgement.verdict})" if judgement.verdict in (FAIL, WARN) else ""
             names.append((snr_db, ratio, words))
     axes.margins(x=0.25, y=0.15)
@@ -88,14 +92,11 @@ def bands(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     judged: dict[str, tuple[Row, Judgement]] = {}
     for row in group.rows:
         judgement = group.gate(row.configuration)
-        if any(_BAND.fullmatch(name) for name in judgement.values):
+        if judgement.sound is not None:
             judged.setdefault(row.configuration, (row, judgement))
     names = sorted(judged)[:CONFIGURATIONS_SHOWN]
-    keys = sorted(
-        {key for _, judgement in judged.values() for key in judgement.values if _BAND.fullmatch(key)},
-        key=lambda key: int(key.split("_")[1]),
-    )
-    keys = [key for key in keys if any(judged[name][1].value(key) is not None for name in names)]
+    labels = labels_of(group)
+    keys = [key for key in BANDS if any(judged[name][1].value(key) is not None for name in names)]
     if not keys:
         return "Not drawn: no configuration's error was measured by band."
     size = (min(10.5, 1.8 + 2.3 * len(keys)), 1.0 + 0.26 * len(names))
@@ -111,7 +112,7 @@ def bands(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         low, high = key.split("_")[1:3]
         panel.set_title(f"{low} to {high} kHz")
         panel.set_xlabel("dB")
-    axes[0].set_yticks(range(len(names)), [group.labels[name] for name in names])
+    axes[0].set_yticks(range(len(names)), [labels[name] for name in names])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     axes[0].set_xlim(left=0)
     return (

@@ -10,9 +10,10 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from bench.records.run import Group, Row
+from bench.records.rows import Group, Row
+from bench.report.figures.labels import labels_of
 from bench.report.figures.style import INK, MUTED, figure
-from bench.report.sections.answer import at_shape, distance, settings
+from bench.report.shapes import at_shape, distance, reference_frames
 from bench.report.text import number
 
 Marks = dict[str, tuple[str, str]]
@@ -24,7 +25,7 @@ _SHAPES_SHOWN, CONFIGURATIONS_SHOWN, _POINTS_SHOWN = 20, 30, 120
 
 def headline(group: Group) -> list[Row]:
     """The rows at the shape that the report compares configurations at."""
-    return at_shape(group.rows, settings()["reference_frames"].get(group.version, 500))
+    return at_shape(group.rows, reference_frames(group.version))
 
 
 def length(group: Group, marks: Marks) -> tuple[Figure, str] | str:
@@ -34,17 +35,18 @@ def length(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     if len({row.case.frames for row in rows}) < 2:
         return f"Not drawn: batch {batch} was timed at one length only, {rows[0].case.frames} frames."
     precisions = sorted({row.case.precision for row in rows})
+    labels = labels_of(group)
     drawing, axes = figure(*_size(len(precisions), 2), 2, len(precisions), sharex=True, sharey="row")
     for column, precision in enumerate(precisions):
         upper, lower = axes[column], axes[column + len(precisions)]
         for series, dashes in _series(rows, precision):
             colour, mark = marks[series[0].case.backend]
-            style: Any = {"color": colour, "marker": mark, "linestyle": dashes, "label": _label(group, series[0])}
+            style: Any = {"color": colour, "marker": mark, "linestyle": dashes, "label": _label(labels, series[0])}
             frames = [row.case.frames for row in series]
             upper.plot(frames, [row.median_ms for row in series], **style)
             upper.vlines(frames, *_bounds(series), color=colour, linewidth=3, alpha=0.5)
-            realtime = [row for row in series if row.record.throughput]
-            factors = [row.record.throughput.real_time_factor for row in realtime if row.record.throughput]
+            realtime = [row for row in series if row.measured.throughput]
+            factors = [row.measured.throughput.real_time_factor for row in realtime if row.measured.throughput]
             lower.plot([row.case.frames for row in realtime], factors, **style)
         lower.axhline(1, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         upper.set_title(precision)
@@ -65,23 +67,24 @@ def batch(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     """Throughput against batch at the length nearest to the reference length."""
     by_length: defaultdict[int, list[Row]] = defaultdict(list)
     for row in group.rows:
-        if row.record.throughput:
+        if row.measured.throughput:
             by_length[row.case.frames].append(row)
-    wanted = settings()["reference_frames"].get(group.version, 500)
+    wanted = reference_frames(group.version)
     lengths = [frames for frames, found in by_length.items() if len({row.case.batch for row in found}) > 1]
     if not lengths:
         return "Not drawn: no length was timed at two batch sizes."
     frames = min(lengths, key=lambda item: distance(item, wanted))
     rows = by_length[frames]
     precisions = sorted({row.case.precision for row in rows})
+    labels = labels_of(group)
     drawing, axes = figure(*_size(len(precisions), 1), 1, len(precisions), sharex=True, sharey=True)
     sizes = sorted({row.case.batch for row in rows})
     for panel, precision in zip(axes, precisions, strict=True):
         for series, dashes in _series(rows, precision, key="batch"):
             colour, mark = marks[series[0].case.backend]
-            values = [row.record.throughput.audio_s_per_s for row in series if row.record.throughput]
+            values = [row.measured.throughput.audio_s_per_s for row in series if row.measured.throughput]
             batches = [row.case.batch for row in series]
-            panel.plot(batches, values, color=colour, marker=mark, linestyle=dashes, label=_label(group, series[0]))
+            panel.plot(batches, values, color=colour, marker=mark, linestyle=dashes, label=_label(labels, series[0]))
         panel.set_title(precision)
         panel.set_xlabel("batch")
         log_axes(panel, "x")
@@ -90,26 +93,27 @@ def batch(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     axes[0].set_ylim(0, 1.05 * axes[0].get_ylim()[1])
     axes[0].set_ylabel("seconds of audio per second")
     legend(drawing, axes)
-    methods = {row.record.throughput.method for row in rows if row.record.throughput}
+    methods = {row.measured.throughput.method for row in rows if row.measured.throughput}
     return drawing, f"{frames} frames; counted by {', '.join(sorted(methods))}. Higher is better."
 
 
 def heat_map(group: Group, _: Marks) -> tuple[Figure, str] | str:
     """Speedup over eager fp32 for every configuration and shape."""
-    rows = [row for row in group.rows if row.record.speedup_fp32 and row.configuration != "eager fp32"]
+    rows = [row for row in group.rows if row.measured.speedup_fp32 and row.configuration != "eager fp32"]
     if not rows:
         return "Not drawn: no case was run in turn with eager fp32."
     names = sorted({row.configuration for row in rows})
     shapes = sorted({(row.case.batch, row.case.frames) for row in rows})
     kept = _spread(shapes, _SHAPES_SHOWN)
     shown = names[:CONFIGURATIONS_SHOWN]
+    labels = labels_of(group)
     grid = np.full((len(shown), len(kept)), np.nan)
     for row in rows:
         place = (row.case.batch, row.case.frames)
-        if place in kept and row.configuration in shown and row.record.speedup_fp32:
-            ratio = row.record.speedup_fp32.ratio
+        if place in kept and row.configuration in shown and row.measured.speedup_fp32:
+            ratio = row.measured.speedup_fp32.ratio
             grid[shown.index(row.configuration), kept.index(place)] = ratio
-    width = min(10.5, 1.4 + 0.07 * max(len(group.labels[name]) for name in shown) + 0.5 * len(kept))
+    width = min(10.5, 1.4 + 0.07 * max(len(labels[name]) for name in shown) + 0.5 * len(kept))
     drawing, (axes,) = figure(width, 0.9 + 0.27 * len(shown))
     logs = np.log2(grid)
     reach = max(1.0, float(np.nanmax(np.abs(logs))))
@@ -127,7 +131,7 @@ def heat_map(group: Group, _: Marks) -> tuple[Figure, str] | str:
                 fontsize=7.5,
                 color="#ffffff" if dark else "#000000",
             )
-    axes.set_yticks(np.arange(len(shown)) + 0.5, [group.labels[name] for name in shown])
+    axes.set_yticks(np.arange(len(shown)) + 0.5, [labels[name] for name in shown])
     axes.set_xticks(np.arange(len(kept)) + 0.5, [f"b{b}\nt{t}" for b, t in kept])
     axes.invert_yaxis()
     axes.grid(visible=False)
@@ -151,7 +155,7 @@ def distribution(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     rng = np.random.default_rng(0)
     for line, row in enumerate(rows):
         colour, _mark = marks[row.case.backend]
-        samples = np.asarray(row.record.timing.samples_ms if row.record.timing else ())
+        samples = np.asarray(row.measured.timing.samples_ms)
         if samples.size == 0:
             continue
         few = samples[np.linspace(0, samples.size - 1, min(samples.size, _POINTS_SHOWN)).astype(int)]
@@ -159,10 +163,11 @@ def distribution(group: Group, marks: Marks) -> tuple[Figure, str] | str:
         quartiles = np.percentile(samples, [25, 75])
         axes.hlines(line, *quartiles, color=colour, linewidth=5, alpha=0.6)
         axes.plot([row.median_ms], [line], "|", color=INK, markersize=11, markeredgewidth=1.6)
-    axes.set_yticks(range(len(rows)), [group.labels[row.configuration] for row in rows])
+    labels = labels_of(group)
+    axes.set_yticks(range(len(rows)), [labels[row.configuration] for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     log_axes(axes, "x")
-    clocks = sorted({row.record.timing.clock for row in rows if row.record.timing})
+    clocks = sorted({row.measured.timing.clock for row in rows})
     axes.set_xlabel(f"latency, ms ({', '.join(clocks)})")
     case = rows[0].case
     return drawing, (
@@ -227,17 +232,17 @@ def _series(rows: list[Row], precision: str, key: str = "frames") -> list[tuple[
     return result
 
 
-def _label(group: Group, row: Row) -> str:
+def _label(labels: dict[str, str], row: Row) -> str:
     """A configuration in a panel of one precision, which need not be said again."""
-    return group.labels[row.configuration].replace(f" {row.case.precision}", "", 1)
+    return labels[row.configuration].replace(f" {row.case.precision}", "", 1)
 
 
 def _bounds(series: list[Row]) -> tuple[list[float], list[float]]:
     low, high = [], []
     for row in series:
-        timing = row.record.timing
-        low.append(timing.ci95_low_ms if timing and timing.ci95_low_ms is not None else np.nan)
-        high.append(timing.ci95_high_ms if timing and timing.ci95_high_ms is not None else np.nan)
+        timing = row.measured.timing
+        low.append(np.nan if timing.ci95_low_ms is None else timing.ci95_low_ms)
+        high.append(np.nan if timing.ci95_high_ms is None else timing.ci95_high_ms)
     return low, high
 
 

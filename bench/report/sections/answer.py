@@ -1,22 +1,20 @@
 """The answer: which configuration to ship, chosen among those whose sound is within its fidelity tier."""
 
 import math
-import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any
 
-from bench.records.run import FAIL, NOT_JUDGED, REFERENCE, Group, Judgement, Row
-from bench.records.schema import Speedup
-from bench.report.text import interval, mebibytes, number, ratio, shape
+from markupsafe import Markup
 
-
-@cache
-def settings() -> dict[str, Any]:
-    """The shapes and promises of ``settings.toml``."""
-    return tomllib.loads((files("bench.report") / "settings.toml").read_text(encoding="utf-8"))
+from bench.compare.markdown import escape
+from bench.records.facts import facts_of, value_at
+from bench.records.rows import FAIL, NOT_JUDGED, REFERENCE, Group, Judgement, Row
+from bench.records.schema import Build, Speed, Speedup
+from bench.report.html import render
+from bench.report.notes import notes_of
+from bench.report.section import Page, Section
+from bench.report.shapes import at_shape, reference_frames, settings
+from bench.report.text import interval, number, quantity, ratio, shape
 
 
 @dataclass(frozen=True)
@@ -44,44 +42,22 @@ def answers(group: Group) -> list[Choice]:
     """The fastest, the lowest-latency for streaming, and the best throughput of a group."""
     choices = []
     for question, frames in (
-        ("Fastest", settings()["reference_frames"].get(group.version, 500)),
+        ("Fastest", reference_frames(group.version)),
         ("Streaming latency", settings()["streaming_frames"]),
     ):
         rows = at_shape(group.rows, frames)
         if rows:
             where = f"{question} (batch {rows[0].case.batch}, {rows[0].case.frames} frames)"
             choices.append(_choose(group, where, rows, lambda row: row.median_ms))
-    rows = [row for row in group.rows if row.record.throughput]
+    rows = [row for row in group.rows if row.measured.throughput]
     if rows:
         choices.append(_choose(group, "Best throughput (any shape)", _best_of_each(rows), _cost_of_audio))
     return choices
 
 
-def at_shape(rows: Iterable[Row], frames: int) -> list[Row]:
-    """The rows at the smallest batch and the length nearest to ``frames`` that two configurations share.
-
-    Lengths that only one configuration ended are taken only if there is no other.
-    """
-    rows = list(rows)
-    if not rows:
-        return []
-    batch = min(row.case.batch for row in rows)
-    shapes: dict[int, list[Row]] = {}
-    for row in rows:
-        if row.case.batch == batch:
-            shapes.setdefault(row.case.frames, []).append(row)
-    shared = {length: found for length, found in shapes.items() if len(found) > 1} or shapes
-    return shared[min(shared, key=lambda length: (distance(length, frames), length))]
-
-
-def distance(frames: int, wanted: int) -> float:
-    """How far apart two lengths are, as the logarithm of their ratio."""
-    return abs(math.log(frames / wanted))
-
-
 def _cost_of_audio(row: Row) -> float:
-    assert row.record.throughput is not None  # noqa: S101 - narrows the type
-    return 1 / row.record.throughput.audio_s_per_s
+    throughput = row.measured.throughput
+    return 1 / throughput.audio_s_per_s if throughput else math.inf
 
 
 def _best_of_each(rows: Iterable[Row]) -> list[Row]:
@@ -105,8 +81,8 @@ def _choose(group: Group, question: str, rows: list[Row], cost: Callable[[Row], 
 
 
 def _overlap(one: Row, other: Row) -> bool:
-    first, second = one.record.timing, other.record.timing
-    if one.case.batch != other.case.batch or first is None or second is None:
+    first, second = one.measured.timing, other.measured.timing
+    if one.case.batch != other.case.batch:
         return False
     bounds = (first.ci95_low_ms, first.ci95_high_ms, second.ci95_low_ms, second.ci95_high_ms)
     if None in bounds:
@@ -136,7 +112,7 @@ def lead(choices: list[Choice]) -> str:
 
 
 def _compared(row: Row) -> str:
-    speedup = row.record.speedup_fp32
+    speedup = row.measured.speedup_fp32
     if speedup is None or row.configuration == "eager fp32":
         return ""
     return f", {ratio(speedup.ratio, speedup.ci95_low, speedup.ci95_high)} the speed of eager fp32"
@@ -144,34 +120,33 @@ def _compared(row: Row) -> str:
 
 def latency(row: Row) -> str:
     """A row's median latency with its interval and unit."""
-    timing = row.record.timing
-    if timing is None:
-        return ""
+    timing = row.measured.timing
     return interval(timing.median_ms, timing.ci95_low_ms, timing.ci95_high_ms, unit=" ms")
 
 
 def figures(choice: Choice) -> list[tuple[str, str]]:
     """What there is to say of a chosen case: name and text, ``not measured`` where there is no figure."""
-    record = choice.row.record
-    throughput, memory, build = record.throughput, record.memory, record.build
+    record, speed = choice.row.record, choice.row.measured
+    throughput, build = speed.throughput, record.build
     lines = [
         ("Latency, median", latency(choice.row)),
-        (
-            "Latency, p99",
-            f"{number(record.timing.p99_ms)} ms" if record.timing and record.timing.p99_ms else "",
-        ),
-        ("Over eager fp32", _times(record.speedup_fp32)),
-        ("Over eager, same precision", _times(record.speedup_same_precision)),
-        ("Real-time factor", number(throughput.real_time_factor) if throughput else ""),
+        ("Latency, p99", _figure(speed, "timing.p99_ms")),
+        ("Over eager fp32", _times(speed.speedup_fp32)),
+        ("Over eager, same precision", _times(speed.speedup_same_precision)),
+        ("Real-time factor", _figure(speed, "throughput.real_time_factor")),
         ("Audio per second", f"{number(throughput.audio_s_per_s)} s" if throughput else ""),
     ]
     if record.device == "cpu":
-        lines.append(("Memory, peak resident set", _mib(memory.rss_peak_bytes if memory else None)))
+        lines.append(("Memory, peak resident set", _figure(speed, "memory.rss_peak_bytes")))
     else:
-        lines.append(("Memory, allocator's peak", _mib(memory.allocated_peak_bytes if memory else None)))
-        lines.append(("Memory, process on GPU", _mib(memory.process_gpu_bytes if memory else None)))
-    lines.append(("Build", f"{number(build.cost_s)} s" if build else ""))
+        lines.append(("Memory, allocator's peak", _figure(speed, "memory.allocated_peak_bytes")))
+        lines.append(("Memory, process on GPU", _figure(speed, "memory.process_gpu_bytes")))
+    lines.append(("Build", quantity(facts_of(Build)["build_s"], build.cost_s) if build else ""))
     return [(name, text or "not measured") for name, text in lines]
+
+
+def _figure(speed: Speed, path: str) -> str:
+    return quantity(facts_of(Speed)[path], value_at(speed, path))
 
 
 def _times(speedup: Speedup | None) -> str:
@@ -180,5 +155,40 @@ def _times(speedup: Speedup | None) -> str:
     return ratio(speedup.ratio, speedup.ci95_low, speedup.ci95_high)
 
 
-def _mib(value: int | None) -> str:
-    return f"{mebibytes(value)} MiB" if value is not None else ""
+class Answer(Section, anchor="answer", nav="Answer", order=10):
+    """What to ship, and what to know before reading on."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self._chosen = [(group, answers(group)) for group in page.run.groups]
+
+    def html(self) -> Markup:
+        """A sentence for each group, the notes, and a card for each question."""
+        told = [
+            (group, lead(choices), [(choice, figures(choice)) for choice in choices]) for group, choices in self._chosen
+        ]
+        return render("sections/answer.html.j2", answers=told, notes=notes_of(self.page.run))
+
+    def markdown(self) -> list[str]:
+        """The same, a table for each group."""
+        lines = ["## The answer", ""]
+        if not self._chosen:
+            lines += ["No case ended with a speed figure, so there is nothing to recommend.", ""]
+        for group, choices in self._chosen:
+            lines += [f"**{escape(group.name)}: {escape(lead(choices))}** ({escape(group.weights)})", ""]
+            lines += [*_table(choices), ""]
+        return lines
+
+
+def _table(choices: list[Choice]) -> list[str]:
+    tables = [dict(figures(choice)) for choice in choices]
+    names = list(dict.fromkeys(name for table in tables for name in table))
+    rows = [
+        ("", [choice.question for choice in choices]),
+        ("case", [choice.row.case.id for choice in choices]),
+        ("fidelity", [choice.judgement.verdict for choice in choices]),
+        *((name, [table.get(name, "") for table in tables]) for name in names),
+    ]
+    lines = [f"| {escape(name)} | {' | '.join(map(escape, cells))} |" for name, cells in rows]
+    lines[0] = lines[0].replace("|  |", "| |", 1)
+    return [lines[0], "|---" * (len(choices) + 1) + "|", *lines[1:]]

@@ -3,9 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.records.run import Row, Run
-from bench.records.schema import Memory, Record, Speedup, Status, Timing
-from bench.report.text import interval, mebibytes, number
+from markupsafe import Markup
+
+from bench.records.facts import facts_of, value_at
+from bench.records.kind import KINDS
+from bench.records.rows import Row
+from bench.records.run import Run
+from bench.records.schema import Build, Sound, Speed, Speedup
+from bench.report.html import render
+from bench.report.section import Section
+from bench.report.text import cell, heading, interval, mebibytes, number
 
 SAMPLE_BYTES = 3 * 2**19
 
@@ -27,30 +34,43 @@ class Column:
     help: str = ""
 
 
-def _of_timing(text: Callable[[Timing], str]) -> Callable[[Row], str]:
-    return lambda row: text(row.record.timing) if row.record.timing else ""
+def _figure(path: str, name: str = "") -> Column:
+    """The column of a figure of the speed, as its facts have it."""
+    facts = facts_of(Speed)[path]
+    return Column(name or heading(facts), lambda row: cell(facts, value_at(row.speed, path)), help=facts.help)
 
 
-def _of_memory(text: Callable[[Memory], str]) -> Callable[[Row], str]:
-    return lambda row: text(row.record.memory) if row.record.memory else ""
+def _sound(name: str) -> Column:
+    facts = facts_of(Sound)[name]
+    return Column(heading(facts), lambda row: cell(facts, row.judgement.value(name)), help=facts.help)
+
+
+def _build(field: str, attribute: str = "") -> Column:
+    facts = facts_of(Build)[field]
+    return Column(
+        heading(facts), lambda row: cell(facts, value_at(row.record.build, attribute or field)), help=facts.help
+    )
+
+
+def _median() -> Column:
+    facts = facts_of(Speed)["timing.median_ms"]
+
+    def text(row: Row) -> str:
+        timing = row.speed and row.speed.timing
+        return interval(timing.median_ms, timing.ci95_low_ms, timing.ci95_high_ms, facts.digits) if timing else ""
+
+    return Column(heading(facts), text, help=facts.help)
 
 
 def _speedup(speedup: Speedup | None) -> str:
     return interval(speedup.ratio, speedup.ci95_low, speedup.ci95_high, 3) if speedup else ""
 
 
-def _throughput(row: Row) -> str:
-    return number(row.record.throughput.audio_s_per_s) if row.record.throughput else ""
-
-
-def _real_time_factor(row: Row) -> str:
-    return number(row.record.throughput.real_time_factor) if row.record.throughput else ""
-
-
 def outcome(row: Row) -> str:
     """The status in words."""
     words = row.record.status.value.replace("_", " ")
-    return f"{words}, sound only" if row.record.kind == "quality" else words
+    kind = row.record.kind
+    return words if kind == Speed.kind else f"{words}, {KINDS[kind].title} only"
 
 
 def fidelity(row: Row) -> str:
@@ -59,78 +79,63 @@ def fidelity(row: Row) -> str:
     return f"{judgement.verdict} ({judgement.reason})" if judgement.reason else judgement.verdict
 
 
-def _throttle(record: Record) -> str:
-    return ", ".join(record.gpu_state.throttle_reasons) if record.gpu_state else ""
+def _throttle(row: Row) -> str:
+    return ", ".join(row.speed.gpu_state.throttle_reasons) if row.speed and row.speed.gpu_state else ""
 
 
 COLUMNS: tuple[Column, ...] = (
     Column("Reason", lambda row: row.record.reason, False, "Why the case gave no figure."),
     Column("Fidelity", fidelity, False, "Verdict on the sound of this case against eager fp32."),
-    Column(
-        "Median, ms",
-        _of_timing(lambda t: interval(t.median_ms, t.ci95_low_ms, t.ci95_high_ms)),
-        help="Median duration with its 95 % interval.",
-    ),
-    Column("MAD, ms", _of_timing(lambda t: number(t.mad_ms)), help="Median absolute deviation."),
-    Column("p90, ms", _of_timing(lambda t: number(t.p90_ms)), help="Blank under 64 rounds."),
-    Column("p99, ms", _of_timing(lambda t: number(t.p99_ms)), help="Blank under 662 rounds."),
-    Column("Host median, ms", _of_timing(lambda t: number(t.host_median_ms, 4)), help="By the host's clock."),
-    Column(
-        "Launch, ms",
-        _of_timing(lambda t: number(t.launch_median_ms)),
-        help="Host's time until the call returned; where it is nearly the median, the device waited for the host.",
-    ),
-    Column("RTF", _real_time_factor, help="Seconds of compute per second of audio."),
-    Column("Audio s/s", _throughput, help="Seconds of audio per second, over the batch."),
+    _median(),
+    _figure("timing.mad_ms"),
+    _figure("timing.p90_ms"),
+    _figure("timing.p99_ms"),
+    _figure("timing.host_median_ms"),
+    _figure("timing.launch_median_ms"),
+    _figure("throughput.real_time_factor"),
+    _figure("throughput.audio_s_per_s", "Audio s/s"),
     Column(
         "Speedup, fp32",
-        lambda row: _speedup(row.record.speedup_fp32),
+        lambda row: _speedup(row.speed.speedup_fp32 if row.speed else None),
         help="Over eager fp32 in turn, with its 95 % interval.",
     ),
     Column(
         "Speedup, same",
-        lambda row: _speedup(row.record.speedup_same_precision),
+        lambda row: _speedup(row.speed.speedup_same_precision if row.speed else None),
         help="Over eager of the same precision in turn, with its 95 % interval.",
     ),
     Column(
         "Speedup, static",
-        lambda row: _speedup(row.record.speedup_static),
+        lambda row: _speedup(row.speed.speedup_static if row.speed else None),
         help="Of an engine for a range of shapes over one for this shape alone, in turn.",
     ),
-    Column("Allocator, MiB", _of_memory(lambda m: mebibytes(m.allocated_peak_bytes)), help="Torch's peak."),
-    Column("GPU process, MiB", _of_memory(lambda m: mebibytes(m.process_gpu_bytes)), help="By NVML."),
-    Column("RSS peak, MiB", _of_memory(lambda m: mebibytes(m.rss_peak_bytes)), help="Of the process, host."),
-    Column(
-        "Build, s",
-        lambda row: number(row.record.build.cost_s) if row.record.build else "",
-        help="To a callable; when it was built, if it came from the cache.",
-    ),
-    Column(
-        "Load, s",
-        lambda row: number(row.record.build.load_s) if row.record.build else "",
-        help="A built engine to a callable.",
-    ),
-    Column(
-        "Engine, MiB",
-        lambda row: mebibytes(row.record.build.engine_bytes) if row.record.build else "",
-        help="Serialised.",
-    ),
+    _figure("memory.allocated_peak_bytes"),
+    _figure("memory.process_gpu_bytes"),
+    _figure("memory.rss_peak_bytes"),
+    _build("build_s", "cost_s"),
+    _build("load_s"),
+    _build("engine_bytes"),
     Column(
         "Context, MiB",
         lambda row: mebibytes(row.record.build.details.get("context_bytes")) if row.record.build else "",
         help="Device memory of the engine's context: activations and workspace for the largest shape it takes.",
     ),
-    Column("First call, ms", _of_timing(lambda t: number(t.first_call_ms)), help="After the build."),
-    Column("SNR, dB", lambda row: number(row.judgement.value("snr_db")), help="Against eager fp32."),
-    Column("LSD, dB", lambda row: number(row.judgement.value("lsd_db")), help="Log-spectral distance."),
+    _figure("timing.first_call_ms"),
+    _sound("snr_db"),
+    _sound("lsd_db"),
     Column(
         "Computed in",
         lambda row: row.record.precision.compute if row.record.precision else "",
         False,
         "Observed.",
     ),
-    Column("Throttling", lambda row: _throttle(row.record), False, "Reasons seen while it was timed."),
-    Column("Stopped", _of_timing(lambda t: t.stop_reason.replace("_", " ")), False, "Why the rounds ended."),
+    Column("Throttling", _throttle, False, "Reasons seen while it was timed."),
+    Column(
+        "Stopped",
+        lambda row: row.speed.timing.stop_reason.replace("_", " ") if row.speed else "",
+        False,
+        "Why the rounds ended.",
+    ),
     Column("Device", lambda row: row.record.device, False),
     Column("Weights", lambda row: row.record.weights.name if row.record.weights else "", False),
 )
@@ -206,11 +211,11 @@ def table(run: Run) -> Table:
                 outcome=outcome(row),
                 cells=tuple(cells[index] for index in kept),
                 samples=anchor if anchor in samples else "",
-                count=len(row.record.timing.samples_ms) if row.record.timing else 0,
+                count=len(row.speed.timing.samples_ms) if row.speed else 0,
                 line=row.line,
             )
         )
-    timed = sum(row.record.status is Status.OK and row.record.timing is not None for row in run.rows)
+    timed = sum(row.timed for row in run.rows)
     return Table(
         columns=tuple(COLUMNS[index] for index in kept),
         blank=tuple(COLUMNS[index].name for index in range(len(COLUMNS)) if index not in kept),
@@ -221,15 +226,23 @@ def table(run: Run) -> Table:
 
 
 def _samples(run: Run) -> dict[str, Samples]:
-    timed = [row for row in run.rows if row.record.timing]
+    timed = [(row, row.speed.timing) for row in run.rows if row.speed]
     left = SAMPLE_BYTES
     chosen: dict[str, Samples] = {}
-    for row in sorted(timed, key=lambda row: len(row.record.timing.samples_ms) if row.record.timing else 0):
-        assert row.record.timing is not None  # noqa: S101 - narrows the type
-        text = " ".join(number(sample, 5) for sample in row.record.timing.samples_ms)
+    for row, timing in sorted(timed, key=lambda pair: len(pair[1].samples_ms)):
+        text = " ".join(number(sample, 5) for sample in timing.samples_ms)
         left -= len(text)
         if left < 0:
             break
         anchor = f"samples-{row.line}"
-        chosen[anchor] = Samples(anchor, row.case.id, row.record.timing.clock, text)
+        chosen[anchor] = Samples(anchor, row.case.id, timing.clock, text)
     return chosen
+
+
+class Cases(Section, anchor="cases", nav="Every case", order=60):
+    """The table of every case."""
+
+    def html(self) -> Markup:
+        """The table and the samples."""
+        run = self.page.run
+        return render("sections/cases.html.j2", run=run, records_link=self.page.link(run.file), table=table(run))

@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
+from bench.compare.markdown import escape
 from bench.compare.result import BAD, GOOD, Change, Comparison, Pairing, Verdict
 from bench.compare.runs import compare_runs
 from bench.records.run import Run
+from bench.report.html import render
+from bench.report.nights import nights
+from bench.report.section import Page, Section
 from bench.report.text import count, number
 
 _ROWS_SHOWN = 600
@@ -61,10 +67,9 @@ def compare(baseline: Path, run: Run) -> Compared:
     Raises:
         InputError: the baseline cannot be read.
     """
-    records = {id(record): record for row in run.rows for record in (row.record, row.quality) if record}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        comparison = compare_runs(baseline, list(records.values()))
+        comparison = compare_runs(baseline, run.records)
     return present(comparison, [str(item.message) for item in caught])
 
 
@@ -105,7 +110,7 @@ def _facts(comparison: Comparison) -> list[str]:
     facts = [
         (
             f"{count(comparison.tests, 'change')} tested together at {comparison.alpha:g} "
-            f"({comparison.correction}), with {count(comparison.history_nights, 'night')} of history."
+            f"(holm), with {count(comparison.history_nights, 'night')} of history."
         )
     ]
     if comparison.machine is not None:
@@ -148,3 +153,28 @@ def _row(case: str, change: Change) -> ChangeRow:
 
 def _tone(verdict: Verdict | Pairing) -> str:
     return "bad" if verdict in BAD else "good" if verdict in GOOD else ""
+
+
+class Changes(Section, anchor="changes", nav="Changes", order=30):
+    """What changed since other runs, and over the nights."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self._compared = [present(comparison) for comparison in page.comparisons]
+        if page.baseline:
+            self._compared.append(compare(page.baseline, page.run))
+        self._nights = nights(page.run, page.history) if page.history else None
+
+    @property
+    def shown(self) -> bool:
+        """Whether anything was compared."""
+        return bool(self._compared or self._nights)
+
+    def html(self) -> Markup:
+        """A headline and a table for each comparison, and the nights."""
+        return render("sections/changes.html.j2", compared=self._compared, nights=self._nights)
+
+    def markdown(self) -> list[str]:
+        """The headlines."""
+        headlines = [item.headline for item in self._compared] + ([self._nights.headline] if self._nights else [])
+        return ["## What changed", "", *(f"- {escape(headline)}" for headline in headlines)]

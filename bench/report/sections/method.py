@@ -2,11 +2,17 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
-from bench.records.run import NOT_JUDGED, Run
-from bench.records.schema import Record, Status
+from markupsafe import Markup
+
+from bench.records.facts import value_at
+from bench.records.rows import NOT_JUDGED
+from bench.records.run import Run
+from bench.records.schema import GpuState, Record, Status
+from bench.report.html import render
+from bench.report.section import Section
 from bench.report.text import count, number
 
 _VALUES_SHOWN = 4
@@ -34,7 +40,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
             lines.append((name, _distinct(counter, sum(counter.values()))))
     times = sorted(record.recorded_at for record in records)
     lines.append(("recorded (UTC)", times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"))
-    return lines + _observed(records)
+    return lines + _observed(run)
 
 
 def machine(run: Run) -> str:
@@ -56,49 +62,6 @@ def machine(run: Run) -> str:
     return "; ".join(seen) or "machine not recorded"
 
 
-def warnings_of(run: Run) -> list[str]:
-    """What a sceptical reader must know before any figure."""
-    records = [row.record for row in run.rows]
-    timed = [row.record for row in run.rows if row.timed]
-    found = []
-    found += dict.fromkeys(
-        caveat for record in records if record.weights for caveat in record.weights.caveats(record.case.version)
-    )
-    if any(record.environment.get("git") and _dirty(record) for record in records):
-        found.append("The code had uncommitted changes; the commit alone does not reproduce this run.")
-    throttled = [
-        r for r in timed if r.gpu_state and set(r.gpu_state.throttle_reasons) - {"applications_clocks_setting"}
-    ]
-    if throttled:
-        reasons = sorted({reason for r in throttled if r.gpu_state for reason in r.gpu_state.throttle_reasons})
-        of = count(len(timed), "timed case")
-        found.append(f"The GPU throttled in {len(throttled)} of {of}: {', '.join(reasons)}.")
-    stopped = sum(1 for record in timed if record.timing and record.timing.stop_reason == "time_limit")
-    if stopped:
-        of = count(len(timed), "timed case")
-        found.append(f"{stopped} of {of} stopped at the time limit before the median was stable.")
-    speedups = [
-        speedup
-        for record in timed
-        for speedup in {s.baseline: s for s in (record.speedup_fp32, record.speedup_same_precision) if s}.values()
-        if speedup.baseline != record.case.id
-    ]
-    waited = sum(speedup.baseline_waits_for_host for speedup in speedups)
-    if waited:
-        found.append(
-            f"In {waited} of {count(len(speedups), 'comparison')} with eager in turn, eager waited for its host to "
-            "launch it: those ratios depend on the host's processor as much as on the GPU."
-        )
-    failed = Counter(record.status.value.replace("_", " ") for record in records if record.status is not Status.OK)
-    if failed:
-        found.append(
-            f"{sum(failed.values())} of {count(len(records), 'case')} gave no figure: "
-            + ", ".join(f"{times} {name}" for name, times in failed.most_common())
-            + "."
-        )
-    return found
-
-
 def missing(run: Run) -> list[str]:
     """One sentence for everything that is not in the report, with the reason."""
     lines: Counter[tuple[str, str, str]] = Counter()
@@ -112,7 +75,7 @@ def missing(run: Run) -> list[str]:
     ]
     timed = [row for row in run.rows if row.timed]
     for name, floor in (("p90_ms", 64), ("p99_ms", 662)):
-        without = sum(1 for row in timed if getattr(row.record.timing, name) is None)
+        without = sum(1 for row in timed if getattr(row.measured.timing, name) is None)
         if without:
             of = count(len(timed), "timed case")
             sentences.append(f"{name[:3]}: blank for {without} of {of}; it needs {floor} rounds")
@@ -121,17 +84,12 @@ def missing(run: Run) -> list[str]:
         sentences.append(
             f"Fidelity: {unjudged} of {count(len(timed), 'timed case')} have no quality record of their own"
         )
-    no_clock = sum(1 for row in timed if row.record.device != "cpu" and row.record.gpu_state is None)
+    no_clock = sum(1 for row in timed if row.record.device != "cpu" and row.measured.gpu_state is None)
     if no_clock:
         sentences.append(f"Clocks and throttling: not recorded for {count(no_clock, 'GPU case')}")
     if timed and all(row.record.device == "cpu" for row in timed):
         sentences.append("GPU figures: every case of this run was timed on a CPU")
     return sentences
-
-
-def _dirty(record: Record) -> bool:
-    git = record.environment.get("git")
-    return isinstance(git, dict) and bool(git.get("dirty"))
 
 
 def _weights(record: Record) -> str | None:
@@ -141,9 +99,25 @@ def _weights(record: Record) -> str | None:
     return f"{record.case.version}: {weights.name}, sha256 {weights.sha256}, {weights.parameters} parameters"
 
 
-def _observed(records: Iterable[Record]) -> list[tuple[str, str]]:
-    records = list(records)
-    states = [record.gpu_state for record in records if record.gpu_state]
+def _observed(run: Run) -> list[tuple[str, str]]:
+    speeds = [row.speed for row in run.rows if row.speed]
+    lines = _observed_gpu([speed.gpu_state for speed in speeds if speed.gpu_state])
+    stops = Counter(speed.timing.stop_reason.replace("_", " ") for speed in speeds)
+    if stops:
+        lines.append(("rounds ended", ", ".join(f"{name}: {times}" for name, times in stops.most_common())))
+        rounds = [speed.timing.rounds for speed in speeds]
+        ends = dict.fromkeys((str(min(rounds)), str(max(rounds))))
+        lines.append(("rounds a case", " to ".join(ends)))
+    methods = Counter(speed.throughput.method for speed in speeds if speed.throughput)
+    if methods:
+        lines.append(("throughput counted", ", ".join(sorted(methods))))
+    proofs = Counter(row.record.precision.evidence for row in run.rows if row.record.precision)
+    if proofs:
+        lines.append(("precision checked by", "; ".join(sorted(proofs))))
+    return lines
+
+
+def _observed_gpu(states: Sequence[GpuState]) -> list[tuple[str, str]]:
     lines = []
     for name, field, unit, pick in (
         ("SM clock, lowest and highest median", "sm_clock_median_mhz", "MHz", (min, max)),
@@ -151,26 +125,14 @@ def _observed(records: Iterable[Record]) -> list[tuple[str, str]]:
         ("GPU temperature, highest", "temperature_max_c", "°C", (max,)),
         ("GPU power, lowest and highest mean", "power_mean_w", "W", (min, max)),
     ):
-        values = [getattr(state, field) for state in states if getattr(state, field) is not None]
+        values = [value for state in states if (value := value_at(state, field)) is not None]
         if values:
             ends = dict.fromkeys(f"{choose(values):.0f}" for choose in pick)
             lines.append((name, f"{' to '.join(ends)} {unit}"))
-    reasons = Counter(reason for state in states for reason in state.throttle_reasons)
     if states:
+        reasons = Counter(reason for state in states for reason in state.throttle_reasons)
         seen = ", ".join(f"{name} in {count(times, 'case')}" for name, times in reasons.most_common())
         lines.append(("throttling seen", seen or f"none in {count(len(states), 'case')}"))
-    stops = Counter(record.timing.stop_reason.replace("_", " ") for record in records if record.timing)
-    if stops:
-        lines.append(("rounds ended", ", ".join(f"{name}: {times}" for name, times in stops.most_common())))
-        rounds = [record.timing.rounds for record in records if record.timing]
-        ends = dict.fromkeys((str(min(rounds)), str(max(rounds))))
-        lines.append(("rounds a case", " to ".join(ends)))
-    methods = Counter(record.throughput.method for record in records if record.throughput)
-    if methods:
-        lines.append(("throughput counted", ", ".join(sorted(methods))))
-    proofs = Counter(record.precision.evidence for record in records if record.precision)
-    if proofs:
-        lines.append(("precision checked by", "; ".join(sorted(proofs))))
     return lines
 
 
@@ -198,3 +160,11 @@ def _distinct(values: Counter[str], total: int) -> str:
     shown = [f"{text} ({count(times, 'record')})" for text, times in values.most_common(_VALUES_SHOWN)]
     more = len(values) - len(shown)
     return f"{len(values)} values: {'; '.join(shown)}" + (f"; and {more} more" if more else "")
+
+
+class Method(Section, anchor="method", nav="Method", order=70):
+    """How it was measured, and what is missing."""
+
+    def html(self) -> Markup:
+        """The facts, and a sentence for everything that is missing."""
+        return render("sections/method.html.j2", facts=facts(self.page.run), missing=missing(self.page.run))

@@ -3,7 +3,9 @@
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -11,10 +13,14 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from scipy.signal import ShortTimeFFT, get_window
 
-from bench.records.run import Row, Run
+from bench.records.rows import Row
+from bench.records.run import Run
 from bench.records.schema import Record
 from bench.report.figures.style import data_uri, figure, house, to_svg
+from bench.report.html import render
+from bench.report.section import Section
 from bench.report.text import count
+from bench.run.progress import progress
 
 ROLES = ("reference", "test", "difference")
 SOUND_BYTES = 4 * 2**20
@@ -46,7 +52,7 @@ class Triple:
 
 
 def triples(
-    run: Run, link: Callable[[Path], str], progress: Callable[[Iterable], Iterable]
+    run: Run, link: Callable[[Path], str], progress: Callable[[Iterable[Any]], Iterable[Any]]
 ) -> tuple[list[Triple], list[str]]:
     """Spectrogram triples with audio.
 
@@ -170,7 +176,8 @@ def spectrogram_db(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     window = get_window("hann", 1024)
     padded = np.pad(audio, (0, max(0, 1024 - len(audio))))
     transform = ShortTimeFFT(window, hop=256, fs=sample_rate, scale_to="magnitude")
-    return 20 * np.log10(np.maximum(2 * np.abs(transform.stft(padded)), 1e-10))
+    magnitude: np.ndarray = 2 * np.abs(transform.stft(padded))
+    return np.asarray(20 * np.log10(np.maximum(magnitude, 1e-10)))
 
 
 def _shrink(level_db: np.ndarray) -> np.ndarray:
@@ -179,3 +186,12 @@ def _shrink(level_db: np.ndarray) -> np.ndarray:
         step = -(-level_db.shape[axis] // limit)
         level_db = np.maximum.reduceat(level_db, np.arange(0, level_db.shape[axis], step), axis=axis)
     return level_db
+
+
+class Sounds(Section, anchor="sounds", nav="Sounds", order=50):
+    """What was kept to listen to."""
+
+    def html(self) -> Markup:
+        """A figure with spectrograms and players for each case."""
+        found, notes = triples(self.page.run, self.page.link, partial(progress, label="spectrograms"))
+        return render("sections/sounds.html.j2", sounds=found, sound_notes=notes)

@@ -2,19 +2,18 @@
 
 import json
 import math
-import warnings
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args
 
+import msgspec
 import pytest
 
 from bench.case import Case
 from bench.errors import InputError
-from bench.records.frame import records_frame
-from bench.records.jsonl import append_record, dump_record, load_record, newest_run, read_records
+from bench.records.jsonl import append_record, dump_record, load_record, newest_run, read_lines, read_records
+from bench.records.run import load_run
 from bench.records.schema import FILE_NAME, SCHEMA_VERSION, EffectivePrecision, GpuState, Record, Status
-from tests.synthetic_records import speed_record
+from tests.synthetic_records import changed, quality_record, speed_of, speed_record, write_run
 
 CASE = Case("v3", "tensorrt-onnx", "fp16", 2, 23, (("level", "1"), ("tactics", "CUDNN+CUBLAS")))
 FAILED = Record("run", "speed", CASE, Status.CRASHED, "RuntimeError: went away", "cpu", "2026-01-01T00:00:00+00:00", 0)
@@ -23,13 +22,12 @@ FAILED = Record("run", "speed", CASE, Status.CRASHED, "RuntimeError: went away",
 def whole_record() -> Record:
     """A record in which every optional field has a value."""
     record = speed_record(Case("v3", "eager", "fp16", 2, 23), rounds=8)
-    return replace(
+    return changed(
         record,
         case=CASE,
         precision=EffectivePrecision("float16", "float16", "float16", False, True, False, "float16", "a probe"),
-        speedup_static=record.speedup_fp32,
+        speedup_static=speed_of(record).speedup_fp32,
         gpu_state=GpuState(1980, 1700, 2619, 60, 500.5, ("power_cap",), 3),
-        fidelity={"snr_db": 71.5, "items": [1, None]},
         files={"test": "wav/test.wav"},
     )
 
@@ -37,26 +35,25 @@ def whole_record() -> Record:
 def test_every_field_survives_the_disk(tmp_path: Path) -> None:
     """A record with every field set, and one with none, are read as they were written, in order."""
     record = whole_record()
-    empty = [
-        item.name for item in fields(Record) if type(None) in get_args(item.type) and getattr(record, item.name) is None
-    ]
-    assert not empty
-    append_record(tmp_path, record)
-    append_record(tmp_path, FAILED)
-    assert read_records(tmp_path) == [record, FAILED]
-    assert read_records(tmp_path / FILE_NAME) == [record, FAILED]
+    holders = (record, speed_of(record))
+    assert not [item.name for holder in holders for item in fields(holder) if getattr(holder, item.name) is None]
+    records = [record, quality_record(CASE), FAILED]
+    for item in records:
+        append_record(tmp_path, item)
+    assert read_records(tmp_path) == records
+    assert read_records(tmp_path / FILE_NAME) == records
 
 
 def test_a_line_is_strict_json() -> None:
     """What was not measured is null, every line names the schema, and NaN cannot be written."""
     data = json.loads(dump_record(FAILED))
-    assert data["timing"] is None
-    assert data["memory"] is None
+    assert data["result"] is None
+    assert data["weights"] is None
     assert data["status"] == "crashed"
     assert data["schema_version"] == SCHEMA_VERSION
     assert "\n" not in dump_record(whole_record())
     with pytest.raises(ValueError, match="JSON compliant"):
-        dump_record(replace(FAILED, fidelity={"snr_db": math.nan}))
+        dump_record(quality_record(CASE, snr_db=math.nan))
 
 
 def test_a_line_cut_off_costs_only_itself(tmp_path: Path) -> None:
@@ -75,7 +72,7 @@ def test_unknown_fields_are_ignored() -> None:
     """A field that this version does not know, at any depth, does not hinder reading."""
     data = json.loads(dump_record(whole_record()))
     data["colour"] = "red"
-    data["timing"]["phase_of_moon"] = 0.5
+    data["result"]["timing"]["phase_of_moon"] = 0.5
     assert load_record(json.dumps(data)) == whole_record()
 
 
@@ -84,8 +81,11 @@ def test_unknown_fields_are_ignored() -> None:
     [
         ({"schema_version": SCHEMA_VERSION + 1}, "update the suite"),
         ({"schema_version": None}, "schema None"),
+        ({"schema_version": 0}, "schema 0"),
+        ({"kind": "taste"}, "record kind 'taste' is not one that this version reads"),
+        ({"result": {"timing": 3}}, r"Expected `object`, got `int` - at `\$\.result\.timing`"),
         ({"status": "splendid"}, r"\$\.status"),
-        ({"case": None}, "not a record"),
+        ({"case": None}, r"\$\.case"),
     ],
 )
 def test_unreadable_records_are_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -110,26 +110,39 @@ def test_not_a_run(tmp_path: Path) -> None:
         read_records(other)
 
 
-def test_frame_has_every_column_of_every_record() -> None:
-    """A frame has one row a record and the same columns whether anything was measured or not."""
-    frame = records_frame([whole_record(), FAILED])
-    assert list(frame.index) == [CASE.id, CASE.id]
-    assert frame["timing.median_ms"].iloc[0] == whole_record().timing.median_ms
-    assert frame["case.frames"].tolist() == [23, 23]
-    assert frame["status"].tolist() == ["ok", "crashed"]
-    assert math.isnan(frame["timing.median_ms"].iloc[1])
-    failures = records_frame([FAILED])
-    for name in (
-        "timing.median_ms",
-        "throughput.audio_s_per_s",
-        "speedup_fp32.ratio",
-        "memory.rss_peak_bytes",
-        "reason",
-    ):
-        assert name in failures.columns
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert records_frame([]).empty
+def test_lines_are_told_apart(tmp_path: Path) -> None:
+    """A record, a cut-off line, another kind and a field more are each said of their own line; blank ones are none."""
+    data = json.loads(dump_record(FAILED))
+    lines = [
+        dump_record(FAILED),
+        "",
+        dump_record(FAILED)[:-5],
+        json.dumps({**data, "kind": "taste"}),
+        json.dumps({**data, "colour": 1}),
+    ]
+    (tmp_path / FILE_NAME).write_text("\n".join(lines), encoding="utf-8")
+    found = list(read_lines(tmp_path / FILE_NAME))
+    assert [line.number for line in found] == [1, 3, 4, 5]
+    assert [line.record for line in found] == [FAILED, None, None, FAILED]
+    assert [line.torn for line in found] == [False, True, False, False]
+    assert "taste" in found[2].problem
+    assert found[3].unknown == {"colour"}
+
+
+def test_a_line_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report parses every line of its records a single time."""
+    write_run(tmp_path, [speed_record(replace(CASE, batch=batch)) for batch in (1, 2, 3)])
+    parsed = []
+    decode = msgspec.json.decode
+
+    def counting(text: str) -> object:
+        parsed.append(text)
+        return decode(text)
+
+    monkeypatch.setattr("bench.records.jsonl.msgspec.json.decode", counting)
+    monkeypatch.setattr("json.loads", counting)
+    load_run(tmp_path)
+    assert len(parsed) == 3
 
 
 def test_newest_run_of_a_folder(tmp_path: Path) -> None:

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import engine_cache as engines
-from bench.cli import main
-from bench.engine_cache import EngineStore, default_store
+from bench.engine_cache import GIB, EngineCache, default_engine_cache
 from bench.errors import InputError
 
 KEY = {"version": "v4", "backend": "tensorrt-onnx", "precision": "fp16", "shapes": "1x500", "weights": "w"}
@@ -32,21 +30,21 @@ class Builder:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> EngineStore:
+def cache(tmp_path: Path) -> EngineCache:
     """A cache in a folder that does not exist yet."""
-    return EngineStore(tmp_path / "engines", 2**30)
+    return EngineCache(tmp_path / "engines", 2**30)
 
 
-def only_engine(store: EngineStore) -> Path:
+def only_engine(cache: EngineCache) -> Path:
     """The one engine file."""
-    [file] = store.folder.glob("*.engine")
+    [file] = cache.folder.glob("*.engine")
     return file
 
 
-def test_an_engine_is_built_once(store: EngineStore) -> None:
+def test_an_engine_is_built_once(cache: EngineCache) -> None:
     """The second fetch reads what the first built, with the first one's build time."""
     build = Builder()
-    first, second = store.fetch(KEY, build), store.fetch(KEY, build)
+    first, second = cache.fetch(KEY, build), cache.fetch(KEY, build)
     assert build.calls == 1
     assert (first.plan, second.plan) == (PLAN, PLAN)
     assert (first.from_cache, second.from_cache) == (False, True)
@@ -56,14 +54,14 @@ def test_an_engine_is_built_once(store: EngineStore) -> None:
 
 
 @pytest.mark.parametrize("name", list(KEY))
-def test_every_part_of_the_key_counts(store: EngineStore, name: str) -> None:
+def test_every_part_of_the_key_counts(cache: EngineCache, name: str) -> None:
     """Another value of any part is another engine, and so is a missing one."""
-    store.fetch(KEY, Builder())
+    cache.fetch(KEY, Builder())
     for other in ({**KEY, name: "other"}, {key: value for key, value in KEY.items() if key != name}):
         build = Builder(b"other")
-        assert store.fetch(other, build).plan == b"other"
+        assert cache.fetch(other, build).plan == b"other"
         assert build.calls == 1
-    assert store.fetch(dict(reversed(KEY.items())), Builder()).from_cache
+    assert cache.fetch(dict(reversed(KEY.items())), Builder()).from_cache
 
 
 def flipped(content: bytes) -> bytes:
@@ -98,47 +96,47 @@ def with_header(**changes: object) -> Callable[[bytes], bytes]:
     ],
 )
 def test_what_is_not_whole_is_built_again(
-    store: EngineStore, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes], said: str
+    cache: EngineCache, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes], said: str
 ) -> None:
     """Corrupt, truncated, foreign and outdated files are never handed out; they are replaced with a warning."""
-    store.fetch(KEY, Builder(b"an older engine" * 30))
-    file = only_engine(store)
+    cache.fetch(KEY, Builder(b"an older engine" * 30))
+    file = only_engine(cache)
     file.write_bytes(damage(file.read_bytes()))
     build = Builder()
     with caplog.at_level(logging.WARNING):
-        found = store.fetch(KEY, build)
+        found = cache.fetch(KEY, build)
     assert (found.plan, found.from_cache, build.calls) == (PLAN, False, 1)
     assert said in found.note
     assert said in caplog.text
-    assert store.fetch(KEY, build).from_cache
+    assert cache.fetch(KEY, build).from_cache
 
 
-def test_a_foreign_engine_under_the_right_name(store: EngineStore) -> None:
+def test_a_foreign_engine_under_the_right_name(cache: EngineCache) -> None:
     """A file copied over another engine's name is not taken for it."""
-    store.fetch(KEY, Builder(b"foreign"))
-    foreign = only_engine(store).read_bytes()
-    store.clear()
+    cache.fetch(KEY, Builder(b"foreign"))
+    foreign = only_engine(cache).read_bytes()
+    cache.clear()
     other = {**KEY, "weights": "v"}
-    store.fetch(other, Builder())
-    only_engine(store).write_bytes(foreign)
-    assert store.fetch(other, Builder()).plan == PLAN
+    cache.fetch(other, Builder())
+    only_engine(cache).write_bytes(foreign)
+    assert cache.fetch(other, Builder()).plan == PLAN
 
 
-def test_a_failed_build_leaves_nothing(store: EngineStore) -> None:
+def test_a_failed_build_leaves_nothing(cache: EngineCache) -> None:
     """What a build raises is passed on, and the next fetch builds."""
 
     def fail() -> bytes:
         raise RuntimeError("no engine")
 
     with pytest.raises(RuntimeError, match="no engine"):
-        store.fetch(KEY, fail)
-    assert not list(store.folder.glob("*.engine"))
-    assert not list(store.folder.glob("*.tmp"))
-    assert store.fetch(KEY, Builder()).plan == PLAN
+        cache.fetch(KEY, fail)
+    assert not list(cache.folder.glob("*.engine"))
+    assert not list(cache.folder.glob("*.tmp"))
+    assert cache.fetch(KEY, Builder()).plan == PLAN
 
 
 def test_a_full_disk_costs_the_file_only(
-    store: EngineStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where nothing can be written the engine is still handed out, with a note, and no rest stays."""
 
@@ -147,35 +145,35 @@ def test_a_full_disk_costs_the_file_only(
 
     monkeypatch.setattr(os, "fsync", full)
     with caplog.at_level(logging.WARNING):
-        found = store.fetch(KEY, Builder())
+        found = cache.fetch(KEY, Builder())
     assert found.plan == PLAN
     assert found.file is None
     assert "not kept: No space left on device" in found.note
-    assert not list(store.folder.glob("*.tmp"))
+    assert not list(cache.folder.glob("*.tmp"))
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """A cache below a file is as good as none."""
     (tmp_path / "file").write_text("")
-    found = EngineStore(tmp_path / "file" / "engines", 2**30).fetch(KEY, Builder())
+    found = EngineCache(tmp_path / "file" / "engines", 2**30).fetch(KEY, Builder())
     assert (found.plan, found.from_cache) == (PLAN, False)
     assert "not kept" in found.note
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     """Beyond the limit the engine that was not used longest goes, never the one just built."""
-    store = EngineStore(tmp_path, 2 * len(PLAN) + 2000)
+    cache = EngineCache(tmp_path, 2 * len(PLAN) + 2000)
     keys = [{**KEY, "weights": str(index)} for index in range(3)]
     for age, key in zip((300, 200), keys, strict=False):
-        file = store.fetch(key, Builder()).file
+        file = cache.fetch(key, Builder()).file
         assert file is not None
         os.utime(file, (time.time() - age, time.time() - age))
-    store.fetch(keys[0], Builder())
-    store.fetch(keys[2], Builder())
-    kept = [store.fetch(key, Builder()).from_cache for key in (keys[0], keys[2])]
+    cache.fetch(keys[0], Builder())
+    cache.fetch(keys[2], Builder())
+    kept = [cache.fetch(key, Builder()).from_cache for key in (keys[0], keys[2])]
     assert kept == [True, True]
-    assert not store.fetch(keys[1], Builder()).from_cache
-    small = EngineStore(tmp_path / "small", 10)
+    assert not cache.fetch(keys[1], Builder()).from_cache
+    small = EngineCache(tmp_path / "small", 10)
     assert small.fetch(KEY, Builder()).file is not None
     assert small.fetch(KEY, Builder()).from_cache
 
@@ -187,119 +185,88 @@ def _build_slowly(folder: str, log: str) -> None:
         time.sleep(1)
         return PLAN
 
-    found = EngineStore(Path(folder), 2**30).fetch(KEY, build)
+    found = EngineCache(Path(folder), 2**30).fetch(KEY, build)
     assert found.plan == PLAN
 
 
-def test_two_processes_end_with_one_good_file(store: EngineStore, tmp_path: Path) -> None:
+def test_two_processes_end_with_one_good_file(cache: EngineCache, tmp_path: Path) -> None:
     """Of two processes that want the same engine at once, one builds and the other waits for its file."""
     log = tmp_path / "log"
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_build_slowly, args=(str(store.folder), str(log))) for _ in range(2)]
+    workers = [context.Process(target=_build_slowly, args=(str(cache.folder), str(log))) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert log.read_text() == "built\n"
-    assert not store.entries(checked=True)[0].fault
-    assert len(list(store.folder.glob("*.engine"))) == 1
+    assert not cache.entries(checked=True)[0].fault
+    assert len(list(cache.folder.glob("*.engine"))) == 1
 
 
-def test_a_refused_engine_is_dropped(store: EngineStore) -> None:
+def test_a_refused_engine_is_dropped(cache: EngineCache) -> None:
     """What TensorRT will not load is built again."""
-    store.fetch(KEY, Builder())
-    store.discard(KEY, "TensorRT cannot load the engine")
-    assert not store.fetch(KEY, Builder()).from_cache
+    cache.fetch(KEY, Builder())
+    cache.discard(KEY, "TensorRT cannot load the engine")
+    assert not cache.fetch(KEY, Builder()).from_cache
 
 
-def test_timing_caches_are_joined(store: EngineStore) -> None:
+def test_timing_caches_are_joined(cache: EngineCache) -> None:
     """The first is kept as it is, a later one joined with it; a corrupt one is as good as none."""
     identity = {"gpu": "a", "library version": "1"}
 
     def combine(kept: bytes, new: bytes) -> bytes:
         return kept + new
 
-    assert store.read_timing(identity) == b""
-    store.merge_timing(identity, b"one", combine)
-    store.merge_timing(identity, b"two", combine)
-    assert store.read_timing(identity) == b"onetwo"
-    assert store.read_timing({**identity, "gpu": "b"}) == b""
-    [file] = store.folder.glob("*.timing")
+    assert cache.read_timing(identity) == b""
+    cache.merge_timing(identity, b"one", combine)
+    cache.merge_timing(identity, b"two", combine)
+    assert cache.read_timing(identity) == b"onetwo"
+    assert cache.read_timing({**identity, "gpu": "b"}) == b""
+    [file] = cache.folder.glob("*.timing")
     file.write_bytes(flipped(file.read_bytes()))
-    assert store.read_timing(identity) == b""
+    assert cache.read_timing(identity) == b""
 
 
-def test_pruning(store: EngineStore) -> None:
+def test_pruning(cache: EngineCache) -> None:
     """Corrupt, misnamed, unused and left-over files go; what is good stays."""
-    store.fetch(KEY, Builder())
-    good = only_engine(store)
+    cache.fetch(KEY, Builder())
+    good = only_engine(cache)
     for weights in ("bad", "old"):
-        file = store.fetch({**KEY, "weights": weights}, Builder()).file
+        file = cache.fetch({**KEY, "weights": weights}, Builder()).file
         assert file is not None
         if weights == "bad":
             file.write_bytes(flipped(file.read_bytes()))
         else:
             os.utime(file, (0, 0))
     good.with_name("copy.engine").write_bytes(good.read_bytes())
-    fresh, dead = store.folder / "fresh.tmp", store.folder / "dead.tmp"
+    fresh, dead = cache.folder / "fresh.tmp", cache.folder / "dead.tmp"
     fresh.write_bytes(b"")
     dead.write_bytes(b"")
     os.utime(dead, (0, 0))
-    gone = {entry.file.name: entry.fault for entry in store.prune(older_than_s=86400)}
+    gone = {entry.file.name: entry.fault for entry in cache.prune(older_than_s=86400)}
     assert len(gone) == 4
     assert gone["copy.engine"] == "its name is another engine's"
     assert "died" in gone["dead.tmp"]
-    assert [file.name for file in store.folder.glob("*.engine")] == [good.name]
+    assert [file.name for file in cache.folder.glob("*.engine")] == [good.name]
     assert fresh.exists()
-
-
-def test_the_command_line(store: EngineStore, capsys: pytest.CaptureFixture[str]) -> None:
-    """List names what is there, verify ends with 1 when something is wrong, prune and clear say what went."""
-    store.fetch(KEY, Builder())
-    folder = str(store.folder)
-    assert main(["engines", "list", "--folder", folder]) == 0
-    assert "v4 tensorrt-onnx fp16 1x500" in capsys.readouterr().out
-    assert main(["engines", "verify", "--folder", folder]) == 0
-    file = only_engine(store)
-    file.write_bytes(flipped(file.read_bytes()))
-    assert main(["engines", "verify", "--folder", folder]) == 1
-    assert "checksum is wrong" in capsys.readouterr().out
-    assert main(["engines", "prune", "--folder", folder]) == 0
-    assert f"removed {file.name}: its checksum is wrong" in capsys.readouterr().out
-    store.fetch(KEY, Builder())
-    assert main(["engines", "clear", "--folder", folder]) == 0
-    assert store.entries() == []
-
-
-def test_wrong_inputs_of_the_command_line(
-    store: EngineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A folder that is none and sizes that are none end with 2; a default folder that is not there yet is empty."""
-    store.fetch(KEY, Builder())
-    for arguments in (
-        ["list", "--folder", str(tmp_path / "none")],
-        ["prune", "--folder", str(store.folder), "--limit-gib", "-1"],
-        ["prune", "--folder", str(store.folder), "--older-than-days", "nan"],
-    ):
-        assert main(["engines", *arguments]) == 2
-        assert capsys.readouterr().err.startswith("error: ")
-    monkeypatch.setenv("VOCODER_BENCH_ENGINES", str(tmp_path / "none"))
-    assert main(["engines", "list"]) == 0
-    assert "0 files" in capsys.readouterr().out
-    monkeypatch.setenv("VOCODER_BENCH_ENGINES_LIMIT_GIB", "much")
-    with pytest.raises(InputError, match="VOCODER_BENCH_ENGINES_LIMIT_GIB is a number of GiB"):
-        default_store()
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("VOCODER_BENCH_ENGINES_LIMIT_GIB", "1")
-    with pytest.raises(InputError, match="is not a folder"):
-        default_store(str(tmp_path / "file"))
 
 
 def test_the_default_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Twenty GiB where nothing else is said, in the user's folder for caches."""
     monkeypatch.delenv("VOCODER_BENCH_ENGINES", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    found = default_store()
-    assert found.limit_bytes == 20 * engines.GIB
+    found = default_engine_cache()
+    assert found.limit_bytes == 20 * GIB
     assert found.folder == tmp_path / "gpt-sovits-vocoder-bench" / "engines"
+
+
+def test_settings_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A limit that is no size, and a file in the place of the folder, are the user's mistake."""
+    monkeypatch.setenv("VOCODER_BENCH_ENGINES_LIMIT_GIB", "much")
+    with pytest.raises(InputError, match="VOCODER_BENCH_ENGINES_LIMIT_GIB is a number of GiB"):
+        default_engine_cache()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VOCODER_BENCH_ENGINES_LIMIT_GIB", "1")
+    with pytest.raises(InputError, match="is not a folder"):
+        default_engine_cache(str(tmp_path / "file"))

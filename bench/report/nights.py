@@ -17,7 +17,7 @@ from bench.compare.sources import observe_all
 from bench.compare.thresholds import load_thresholds
 from bench.records.run import Run
 from bench.report.figures.style import INK, MUTED, SERIES, figure, house, to_svg
-from bench.report.sections.answer import distance, settings
+from bench.report.shapes import distance, reference_frames
 from bench.report.text import MIB, MINUS, count, number, short
 
 _PANELS, _COLUMNS, _STEPS_SHOWN = 12, 3, 400
@@ -75,8 +75,7 @@ def nights(run: Run, history: Path) -> Nights:
         InputError: the folder cannot be read.
     """
     thresholds = load_thresholds()
-    records = [record for row in run.rows for record in (row.record, row.quality) if record]
-    new = observe_all({id(record): record for record in records}.values(), thresholds.metrics)
+    new = observe_all(run.records, thresholds.metrics)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         past = earlier_nights(history, new)
@@ -149,11 +148,10 @@ def _chosen(run: Run, trends: Sequence[Trend]) -> list[Trend]:
     moved = [item for item in trends if item.steps]
     moved.sort(key=lambda item: _date(item, item.steps[-1].index), reverse=True)
     cases = {row.case.id: row.case for row in run.rows}
-    wanted = settings()["reference_frames"]
 
     def from_headline(item: Trend) -> tuple[int, float]:
         case = cases[item.id]
-        return case.batch, distance(case.frames, wanted.get(case.version, 500))
+        return case.batch, distance(case.frames, reference_frames(case.version))
 
     level = (item for item in trends if item.metric == "time" and not item.steps and len(item.values) > 1)
     times = sorted(level, key=from_headline)

@@ -1,48 +1,18 @@
 """Which figures a report has, each either drawn or replaced by a sentence that says what is missing."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from bench.records.run import Group, Run
+from bench.records.rows import Group
+from bench.records.run import Run
 from bench.report.figures import cost as plots_cost
 from bench.report.figures import sound as plots_sound
 from bench.report.figures import speed as plots_speed
+from bench.report.figures.plot import Plot, Plots
 from bench.report.figures.style import house, marks, to_svg
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One figure of one group of rows.
-
-    Attributes:
-        name: Anchor in the page.
-        title: What it shows and of what.
-        group: Vocoder and device.
-        weights: Which weights ran; shown beside the title.
-        caption: How to read it.
-        svg: The drawing; empty where there was nothing to draw.
-        missing: Why there is no drawing.
-    """
-
-    name: str
-    title: str
-    group: str
-    weights: str
-    caption: str
-    svg: Markup
-    missing: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """The figures that answer one question, one for each group."""
-
-    title: str
-    plots: tuple[Plot, ...]
-
 
 Draw = Callable[[Group, dict[str, tuple[str, str]]], tuple[Figure, str] | str]
 _FIGURES: tuple[tuple[str, str, Draw], ...] = (
@@ -58,7 +28,7 @@ _FIGURES: tuple[tuple[str, str, Draw], ...] = (
 )
 
 
-def draw_all(run: Run, progress: Callable[[Iterable], Iterable]) -> list[Section]:
+def draw_all(run: Run, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> list[Plots]:
     """Draws every figure for every group.
 
     Args:
@@ -70,7 +40,7 @@ def draw_all(run: Run, progress: Callable[[Iterable], Iterable]) -> list[Section
     jobs = [(figure, index, group) for figure in _FIGURES for index, group in enumerate(run.groups)]
     for (name, title, draw), index, group in progress(jobs):
         drawn[title].append(_draw(f"{name}-{index}", title, draw, group, table))
-    return [Section(title, tuple(plots)) for title, plots in drawn.items()]
+    return [Plots(title, tuple(plots)) for title, plots in drawn.items()]
 
 
 def _draw(name: str, title: str, draw: Draw, group: Group, table: dict[str, tuple[str, str]]) -> Plot:

@@ -1,36 +1,26 @@
-"""The cache of built engines on disk, and of the kernels' times that builds found.
+"""The engine cache: built engines, and the kernels' times that builds found.
 
-One file an engine: a line of JSON that says what it is, then the engine. A file whose header, length or checksum
-does not fit, or that answers to another key, is never handed out; it is built again and replaced. Nothing in a
-file is ever unpickled.
+A file that is not whole, or that answers to another key, is never handed out; it is built again and replaced.
 """
 
 import contextlib
-import hashlib
-import json
 import logging
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock
 from platformdirs import user_cache_dir
 
+from bench.engine_cache.files import ENGINE, TIMING, Entry, FaultyError, digest, entry_of, locked, read, write
 from bench.errors import InputError
 
-FORM = 1
-ENGINE, TIMING = ".engine", ".timing"
 FOLDER_VARIABLE = "VOCODER_BENCH_ENGINES"
 LIMIT_VARIABLE = "VOCODER_BENCH_ENGINES_LIMIT_GIB"
 DEFAULT_LIMIT_GIB = 20.0
 GIB = 1 << 30
-_HEADER_LIMIT = 1 << 16
 _LEFTOVER_S = 3600.0  # a temporary file older than this belongs to a writer that died
 _log = logging.getLogger(__name__)
 
@@ -57,32 +47,7 @@ class CachedEngine:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A file of the cache.
-
-    Attributes:
-        file: Where it is.
-        size_bytes: Its size.
-        used_at: When it was last read or written, seconds since 1970.
-        fault: What is wrong with it; empty for nothing.
-        key: What it is, from its header.
-        build_s: Seconds of its build; None for a timing cache.
-    """
-
-    file: Path
-    size_bytes: int
-    used_at: float
-    fault: str
-    key: Mapping[str, str]
-    build_s: float | None
-
-
-class _FaultyError(Exception):
-    """What is wrong with a file."""
-
-
-@dataclass(frozen=True)
-class EngineStore:
+class EngineCache:
     """The cache.
 
     Attributes:
@@ -101,13 +66,13 @@ class EngineStore:
             build: Makes it.
         """
         file = self._file(key, ENGINE)
-        with _locked(file) as unlocked:
+        with locked(file) as unlocked:
             note = unlocked
             if file.is_file():
                 started = time.perf_counter()
                 try:
-                    header, plan = _read(file, key)
-                except (_FaultyError, OSError) as error:
+                    header, plan = read(file, key)
+                except (FaultyError, OSError) as error:
                     note = f"the kept engine was not used: {error}"
                     _log.warning("%s: %s; it is built again", file, error)
                 else:
@@ -119,7 +84,7 @@ class EngineStore:
             plan = build()
             build_s = time.perf_counter() - started
             try:
-                _write(file, key, plan, build_s)
+                write(file, key, plan, build_s)
                 self._evict(file)
             except OSError as error:
                 note = f"the engine is not kept: {error.strerror or error}"
@@ -140,8 +105,8 @@ class EngineStore:
         if not file.is_file():
             return b""
         try:
-            return _read(file, identity)[1]
-        except (_FaultyError, OSError) as error:
+            return read(file, identity)[1]
+        except (FaultyError, OSError) as error:
             _log.warning("%s: %s; builds start without it", file, error)
             return b""
 
@@ -155,9 +120,9 @@ class EngineStore:
         """
         file = self._file(identity, TIMING)
         try:
-            with _locked(file):
+            with locked(file):
                 kept = self.read_timing(identity)
-                _write(file, identity, combine(kept, blob) if kept else blob, None)
+                write(file, identity, combine(kept, blob) if kept else blob, None)
         except OSError as error:
             _log.warning("%s: the timing cache is not kept: %s", file, error.strerror or error)
 
@@ -171,7 +136,7 @@ class EngineStore:
         found = []
         for file in files:
             with contextlib.suppress(FileNotFoundError):
-                found.append(_entry(file, checked))
+                found.append(entry_of(file, checked))
         return sorted(found, key=lambda entry: -entry.used_at)
 
     def prune(self, older_than_s: float | None = None) -> list[Entry]:
@@ -201,7 +166,7 @@ class EngineStore:
     def _file(self, key: Mapping[str, str], suffix: str) -> Path:
         text = "-".join(key[name] for name in ("version", "backend", "precision", "shapes") if name in key)
         readable = re.sub(r"[^0-9A-Za-z+_.-]+", "_", text or "kernels")[:80]
-        return self.folder / f"{readable}-{_digest(key)[:32]}{suffix}"
+        return self.folder / f"{readable}-{digest(key)[:32]}{suffix}"
 
     def _evict(self, keep: Path | None) -> list[Entry]:
         engines = [entry for entry in self.entries() if entry.file.suffix == ENGINE]
@@ -217,7 +182,7 @@ class EngineStore:
         return gone
 
 
-def default_store(folder: str | None = None) -> EngineStore:
+def default_engine_cache(folder: str | None = None) -> EngineCache:
     """The user's cache.
 
     Args:
@@ -241,92 +206,4 @@ def default_store(folder: str | None = None) -> EngineStore:
             f"the engine cache {path} is not a folder; give another with --engines (of the engines command: --folder) "
             f"or {FOLDER_VARIABLE}"
         )
-    return EngineStore(path, round(limit_gib * GIB))
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Any:
-    """Holds a file's lock; where none can be made, goes on without and yields why."""
-    lock = FileLock(file.with_name(file.name + ".lock"))
-    note = ""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except (OSError, NotImplementedError) as error:
-        note = f"the engine cache cannot be locked: {getattr(error, 'strerror', None) or error}"
-    try:
-        yield note
-    finally:
-        lock.release()
-
-
-def _digest(key: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()
-
-
-def _write(file: Path, key: Mapping[str, str], content: bytes, build_s: float | None) -> None:
-    header = {
-        "form": FORM,
-        "key": dict(key),
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "build_s": build_s,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(json.dumps(header).encode() + b"\n")
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _read_header(file: Path) -> tuple[dict[str, Any], int]:
-    """The header and where the content starts."""
-    with file.open("rb") as source:
-        line = source.readline(_HEADER_LIMIT)
-    try:
-        header = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
-        header = None
-    if not isinstance(header, dict) or not isinstance(header.get("key"), dict):
-        raise _FaultyError("it is truncated or no engine file")
-    if header.get("form") != FORM:
-        raise _FaultyError(f"it has form {header.get('form')!r}, this suite writes {FORM}")
-    if file.suffix == ENGINE and not isinstance(header.get("build_s"), int | float):
-        raise _FaultyError("its header is incomplete")
-    return header, len(line)
-
-
-def _read(file: Path, key: Mapping[str, str] | None) -> tuple[dict[str, Any], bytes]:
-    header, start = _read_header(file)
-    if key is not None and header["key"] != dict(key):
-        raise _FaultyError("it was made for something else")
-    with file.open("rb") as source:
-        source.seek(start)
-        content = source.read()
-    if len(content) != header.get("bytes"):
-        raise _FaultyError(f"it holds {len(content)} bytes instead of {header.get('bytes')}")
-    if hashlib.sha256(content).hexdigest() != header.get("sha256"):
-        raise _FaultyError("its checksum is wrong")
-    return header, content
-
-
-def _entry(file: Path, checked: bool) -> Entry:
-    status = file.stat()
-    entry = Entry(file, status.st_size, status.st_mtime, "", {}, None)
-    try:
-        header = _read(file, None)[0] if checked else _read_header(file)[0]
-    except _FaultyError as error:
-        return replace(entry, fault=str(error))
-    except OSError as error:
-        return replace(entry, fault=f"it cannot be read: {error.strerror}")
-    # A copy under another name would answer to nothing; the name's last part is the key's digest.
-    if not file.stem.endswith(_digest(header["key"])[:32]):
-        return replace(entry, fault="its name is another engine's", key=header["key"], build_s=header["build_s"])
-    return replace(entry, key=header["key"], build_s=header["build_s"])
+    return EngineCache(path, round(limit_gib * GIB))

@@ -1,4 +1,4 @@
-"""The simulation of kernels that round to float16 as they add."""
+"""The simulation of kernels that round to float16 as they add, and what activations do to a steady sound there."""
 
 import copy
 
@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.lowering.activation import FORMS
+from bench.lowering.activation import DEFAULT_FORM, FORMS, ends
 from bench.lowering.mixed_precision import Float32, round_to_tf32
 from bench.vocoders.alias_free import AliasFreeActivation
 from bench.vocoders.bigvgan import BigVgan
+from studies import float16_sums
 from studies.float16_sums import (
     Float16Products,
     Float32Trunk,
@@ -19,7 +20,7 @@ from studies.float16_sums import (
     with_float16_sums,
 )
 from tests.conftest import small_v3
-from tests.lowering.test_onnx_export import snr_db
+from tests.small_vocoders import snr_db
 
 
 def in_float16(form: nn.Module, x: Tensor) -> Tensor:
@@ -56,7 +57,7 @@ def test_float16_products_break_a_period_of_less_than_sixteen_samples(adds_in_fl
     torch.manual_seed(0)
     original = AliasFreeActivation(3, beta=True, logscale=True)
     x = torch.randn(1, 3, 4).repeat(1, 1, 64)
-    form = FORMS["ends-16"](original, 256).half()
+    form = ends(16)(original, 256).half()
     with_float16_products(nn.Sequential(form), lambda _: adds_in_float16)
     with torch.inference_mode():
         steady = form(x.half())[..., 64:-64].float()
@@ -83,3 +84,27 @@ def test_a_trunk_in_float32_is_less_noisy() -> None:
     x = torch.randn(1, weight.shape[0], 9)
     assert torch.equal(in_float32(kept, x), kept.layer(x))
     assert torch.equal(weight, round_to_tf32(vocoder.get_submodule("ups.0.0").get_parameter("weight")))
+
+
+def stays_steady(rate: int, known: int) -> bool:
+    """Whether equal mel frames stay equal behind an activation that takes ``known`` for their samples."""
+    torch.manual_seed(0)
+    activation = FORMS[DEFAULT_FORM](AliasFreeActivation(8, beta=True, logscale=True), known).half()
+    x = torch.randn(1, 8, rate).half().repeat(1, 1, 12)
+    with float16_sums.Float16Products():
+        frames = activation(x).unflatten(-1, (12, rate))[:, :, 3:-3]
+    return torch.equal(frames, frames[:, :, :1].expand_as(frames))
+
+
+@pytest.mark.parametrize("period", [8, 16, 32, 64])
+@pytest.mark.parametrize("rate", [4, 16, 32, 64, 128, 256])
+def test_a_steady_sound_stays_steady_in_float16_sums(monkeypatch: pytest.MonkeyPatch, rate: int, period: int) -> None:
+    """What repeats with every mel frame still does, to the last bit: noise makes no new lines in its spectrum."""
+    monkeypatch.setattr(float16_sums, "PERIOD", period)
+    assert stays_steady(rate, rate)
+
+
+@pytest.mark.parametrize("rate", [4, 16])
+def test_frames_of_several_mel_frames_would_not_keep_it_steady(rate: int) -> None:
+    """In the first two stages, as the benchmark's simulation has it and engines showed it."""
+    assert not stays_steady(rate, 4 * rate)

@@ -1,0 +1,1 @@
+"""What the seed guide promised of TensorRT, and what was measured."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the suite itself, with their figures in README.md."""

@@ -1,0 +1,1 @@
+"""One-off questions about engines and numerics, with their answers in README.md."""

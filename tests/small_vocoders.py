@@ -1,0 +1,37 @@
+"""Small networks that an exporter walks through in seconds, and how far two waveforms are apart."""
+
+import torch
+
+from bench.vocoders import Vocoder
+from bench.vocoders.hifigan import HifiGan, HifiGanConfig
+from bench.vocoders.synthetic import initialise
+from tests.conftest import small_v3
+
+
+def tiny(version: str) -> Vocoder:
+    """The network with one kernel size and few channels, which an exporter walks through in seconds."""
+    if version == "v3":
+        return small_v3(
+            upsample_initial_channel=16,
+            upsample_rates=[4, 2],
+            upsample_kernel_sizes=[8, 4],
+            resblock_kernel_sizes=[3],
+            resblock_dilation_sizes=[[1, 3]],
+        )
+    config = HifiGanConfig(
+        upsample_initial_channel=16,
+        upsample_rates=(10, 2),
+        upsample_kernel_sizes=(20, 4),
+        resblock_kernel_sizes=(3, 7),
+        resblock_dilation_sizes=((1, 3), (1, 3)),
+    )
+    model = HifiGan(config)
+    initialise(model, 0)
+    return model.eval().requires_grad_(False)
+
+
+def snr_db(reference: torch.Tensor, test: torch.Tensor) -> float:
+    """Signal-to-noise ratio in float64."""
+    reference, test = reference.double(), test.double()
+    noise = (reference - test).square().sum().clamp(min=1e-300)
+    return float(10 * torch.log10(reference.square().sum() / noise))

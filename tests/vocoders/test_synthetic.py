@@ -1,0 +1,62 @@
+"""Synthetic weights are the same everywhere and keep a signal's size."""
+
+import pytest
+import torch
+
+from bench.audio.mel import default_speech, log_mel, speech_mels
+from bench.spec import V4
+from bench.vocoders import load_vocoder, load_with_identity
+from bench.vocoders.bigvgan import AmpBlock, BigVgan, BigVganConfig
+from bench.vocoders.synthetic import initialise
+from tests.conftest import SMALL_V3, small_v3
+
+
+def test_synthetic_weights_are_the_same_everywhere() -> None:
+    """A seed gives the same bits; the digest was taken on two machines."""
+    first, identity = load_with_identity("v4", seed=0)
+    again = load_with_identity("v4", seed=0)[1]
+    assert identity == again
+    assert identity.synthetic
+    assert identity.name == "synthetic weights (seed 0)"
+    assert identity.sha256 == "09df84e44166ac953e6da7c31147cb1791f5ecfd8f3245df227a754397d1bd0e"
+    assert load_with_identity("v4", seed=1)[1].sha256 != identity.sha256
+    assert first.spec == V4
+
+
+@pytest.mark.parametrize("version", ["v3", "v4"])
+def test_synthetic_activations_keep_their_size(version: str) -> None:
+    """From layer to layer the mean square stays within a factor, and speech comes out at a speech level."""
+    model = load_vocoder(version)
+    levels: dict[str, float] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.ConvTranspose1d | AmpBlock) or name == "conv_pre":
+            module.register_forward_hook(
+                lambda _module, _inputs, out, name=name: levels.update({name: float(out.square().mean().sqrt())})
+            )
+    mel = speech_mels(log_mel(default_speech(), model.spec), 2, 12)
+    with torch.inference_mode():
+        audio = model(mel)
+    assert len(levels) > 5
+    assert all(0.4 < level < 2.5 for level in levels.values()), levels
+    rms = audio.square().mean(dim=(1, 2)).sqrt()
+    assert ((rms > 0.05) & (rms < 0.2)).all()
+    assert float((audio.abs() >= 1).double().mean()) < 0.001
+
+
+def test_synthetic_snake_parameters_differ_by_channel() -> None:
+    """No two activations are alike, so that no exporter may merge them."""
+    model = small_v3()
+    alphas = [p.flatten() for n, p in model.named_parameters() if n.endswith("alpha")]
+    for alpha in alphas:
+        assert len(set(alpha.tolist())) == len(alpha)
+    assert len({tuple(alpha.tolist()) for alpha in alphas}) == len(alphas)
+
+
+def test_initialise_is_repeatable() -> None:
+    """Two networks filled from one seed are equal, from two seeds not."""
+    models = [BigVgan(BigVganConfig.from_json(SMALL_V3)) for _ in range(3)]
+    for model, seed in zip(models, (3, 3, 4), strict=True):
+        initialise(model, seed)
+    first, second, third = (model.state_dict() for model in models)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not torch.equal(first["conv_pre.weight"], third["conv_pre.weight"])
