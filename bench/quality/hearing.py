@@ -62,18 +62,32 @@ def band_powers(signal: Signal, sample_rate: int) -> Signal:
     return powers
 
 
-def heard_changes_db(reference: Signal, test: Signal, sample_rate: int) -> Signal:
+def heard_changes_db(before: Signal, after: Signal, sample_rate: int) -> Signal:
     """Level of the test over that of the reference in every band, dB, in frames where either is heard at all.
+
+    Args:
+        before: :func:`band_powers` of the reference.
+        after: Of the test.
+        sample_rate: Hz.
 
     Returns:
         ``(bands, frames)``; no frames where neither signal is ever over the threshold.
     """
-    size = 2 * round(WINDOW_S * sample_rate / 2)
-    quiet = _bands(sample_rate, size)[2][:, None]
-    before, after = (band_powers(signal, sample_rate) for signal in (reference, test))
+    quiet = _quiet(sample_rate)[:, None]
     heard = ((before > quiet) | (after > quiet)).any(axis=0)
     changes: Signal = 10.0 * np.log10((after[:, heard] + quiet) / (before[:, heard] + quiet))
     return changes
+
+
+def band_loss_db(before: Signal, after: Signal, sample_rate: int) -> float:
+    """Largest loss of power in a band over the whole signal, dB (negative); 0 if none lost any. Arguments as above."""
+    quiet = _quiet(sample_rate)
+    losses = 10.0 * np.log10((after.mean(axis=1) + quiet) / (before.mean(axis=1) + quiet))
+    return float(min(0.0, np.min(losses)))
+
+
+def _quiet(sample_rate: int) -> Signal:
+    return _bands(sample_rate, 2 * round(WINDOW_S * sample_rate / 2))[2]
 
 
 def heard_distance_db(changes: Signal) -> float:
