@@ -1,16 +1,7 @@
-"""``python -m bench``."""
+"""``python -m bench``, which is ``vocoder-bench``."""
 
 import sys
 
-from bench.errors import not_installed
+from bench.cli import main
 
-try:
-    from bench.cli import main
-
-    sys.exit(main())
-except ModuleNotFoundError as error:
-    reason = not_installed(error)
-    if reason is None:
-        raise
-    print(f"error: {reason}", file=sys.stderr)
-    sys.exit(2)
+sys.exit(main())

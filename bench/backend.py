@@ -88,7 +88,7 @@ class Backend(ABC):
             InputError: a value that an option does not have.
         """
 
-    def static_twin(self, _: Case, /, *, anywhere: bool = True) -> Case | None:  # noqa: ARG002 - few have one
+    def static_baseline(self, _: Case, /, *, anywhere: bool = True) -> Case | None:  # noqa: ARG002 - few have one
         """For a case that is ready for a range of shapes: the same case built for its own shape alone.
 
         Args:

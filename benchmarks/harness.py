@@ -18,7 +18,7 @@ import torch
 
 from bench.case import Case
 from bench.measure.clock import CudaEventClock
-from bench.run.session import active, prepare
+from bench.run.session import Session
 from bench.run.settings import Settings
 
 AGREEMENT = 0.02
@@ -31,12 +31,10 @@ def compare(case: Case, settings: Settings) -> tuple[float, float]:
     """Median milliseconds by the harness and by ``do_bench``."""
     from triton.testing import do_bench
 
-    device = torch.device(settings.device)
-    clock = CudaEventClock(device)
-    prepared = prepare(case, settings)
     ours: list[float] = []
     theirs: list[float] = []
-    with active(case, device):
+    with Session(settings) as session, session.open(case) as prepared, session.active(case):
+        clock = CudaEventClock(session.device)
         for _ in range(5):
             prepared.call()
         for _ in range(TURNS):

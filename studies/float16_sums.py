@@ -30,7 +30,7 @@ from torch.overrides import TorchFunctionMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.audio.speech import speech_inputs
+from bench.audio.speech import Voice
 from bench.errors import InputError
 from bench.lowering.activation import DEFAULT_FORM, FORMS, Ends, EngineActivation
 from bench.lowering.engine_form import lower_layers
@@ -301,7 +301,7 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    simulation = Simulation(vocoder, speech_inputs(None, spec, 1, arguments.frames)[arguments.sound])
+    simulation = Simulation(vocoder, Voice(None, spec).inputs(1, arguments.frames)[arguments.sound])
     print(f"{arguments.version} fp16, {arguments.frames} frames of {arguments.sound}, simulated")
     print(f"\n{'convolutions that add in float32':<40}{'layers':>7}{'SNR dB':>8}{'LSD dB':>8}  verdict")
     if arguments.only != "products":

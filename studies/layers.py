@@ -1,6 +1,6 @@
 """Where does the time of an engine go?
 
-    python studies/layers.py v3 tensorrt-onnx:level=1 --precision fp16 --frames t_ref [--engines DIR] [--top 20]
+    python studies/layers.py v3 tensorrt-onnx:level=1 --precision fp16 --frames t_ref [--engine-cache DIR] [--top 20]
 
 Takes the engine from the cache, or builds it, and lets TensorRT's profiler time every layer. It runs them one after the
 other, so that their sum is more than an inference takes; what it shows is proportions. Needs TensorRT and an NVIDIA
@@ -21,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.backends import find_backend
 from bench.errors import InputError, UnsupportedError
 from bench.measure.sampling import StopRule
-from bench.run.session import active, prepare
+from bench.run.options import AXES
+from bench.run.session import Session
 from bench.run.settings import Settings
-from bench.run.sweep import AXES, Profile
+from bench.run.sweep import Profile
 from bench.trt.engine import Engine
 
 KINDS = {
@@ -67,7 +68,7 @@ def main() -> int:
     parser.add_argument("--precision", default="fp16")
     parser.add_argument("--batch", default="1")
     parser.add_argument("--frames", default="t_ref")
-    parser.add_argument("--engines", help="folder of the engine cache")
+    parser.add_argument("--engine-cache", help="folder of the engine cache")
     parser.add_argument("--top", type=int, default=20, help="how many of the slowest layers to name")
     arguments = parser.parse_args()
     device = torch.device("cuda:0")
@@ -79,17 +80,18 @@ def main() -> int:
         reason = backend.unavailable_reason(device) if torch.cuda.is_available() else "needs an NVIDIA GPU"
         if reason:
             raise InputError(reason)
-        prepared = prepare(case, Settings("layers", device=str(device), engines=arguments.engines))
+        settings = Settings("layers", device=str(device), engine_cache=arguments.engine_cache)
+        with Session(settings) as session, session.open(case) as prepared:
+            engine = prepared.runner.run
+            if not isinstance(engine, Engine):
+                raise InputError(f"{case.backend} has no engine whose layers TensorRT would time")
+            with session.active(case):
+                times = engine.layer_times_ms(prepared.mel)
+            layers = engine.layers()
     except (InputError, UnsupportedError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    engine = prepared.runner.run
-    if not isinstance(engine, Engine):
-        print(f"error: {case.backend} has no engine whose layers TensorRT would time", file=sys.stderr)
-        return 2
-    with active(case, device):
-        times = engine.layer_times_ms(prepared.mel)
-    layers, total = engine.layers(), sum(times.values())
+    total = sum(times.values())
     print(f"{case.id}: {total:.2f} ms in {sum(ms > 0 for ms in times.values())} layers, timed one by one\n")
     for title, count, ms in by_kind(times, layers):
         print(f"{title:<34}{count:>6}{ms:>9.3f} ms{ms / total:>7.0%}")

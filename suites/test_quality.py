@@ -5,9 +5,9 @@ from collections.abc import Callable
 from bench.case import Case
 from bench.records.schema import Record
 from bench.run.quality import judge_case
-from bench.run.settings import Settings
+from bench.run.session import Session
 
 
-def test_quality(case: Case, settings: Settings, conclude_quality: Callable[[Record], None]) -> None:
+def test_quality(case: Case, session: Session, conclude_quality: Callable[[Record], None]) -> None:
     """The case's sound is within the tier of its precision on every input."""
-    conclude_quality(judge_case(case, settings))
+    conclude_quality(judge_case(case, session))

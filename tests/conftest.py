@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import bench
 from bench.records.jsonl import read_records
 from bench.records.schema import Record
 from bench.vocoders.bigvgan import BigVgan, BigVganConfig
@@ -17,6 +18,16 @@ from bench.vocoders.synthetic import initialise
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
+# Where the package under test lies: the checkout, or site-packages where a wheel is tested.
+PACKAGE = str(Path(bench.__file__).resolve().parent.parent)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes warnings errors, here and not in a user's sweep; what the project ignores stays ignored."""
+    ignored = list(config.getini("filterwarnings"))
+    for line in ["error", *ignored]:
+        config.addinivalue_line("filterwarnings", line)
+
 
 # NVIDIA's config.json fields for a v3 that a test can afford.
 SMALL_V3 = {
@@ -77,7 +88,8 @@ def sweep(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "pytest", "suites/test_speed.py", "--benchmark-only", "--threads=1", *arguments],
         cwd=ROOT,
         # Benchmarks refuse to run where tests are spread over processes; this one stands alone.
-        env={name: value for name, value in os.environ.items() if "XDIST" not in name} | {"OMP_NUM_THREADS": "1"},
+        env={name: value for name, value in os.environ.items() if "XDIST" not in name}
+        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": PACKAGE},
         capture_output=True,
         text=True,
         check=False,

@@ -1,21 +1,21 @@
 """The suite as a user runs it: exit codes, the files it leaves, and one sentence for every mistake."""
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from bench.case import Case
 from bench.errors import InputError
+from bench.plugin import headline, read_sweep
 from bench.records.schema import FILE_NAME, Status
-from tests.conftest import ROOT, SweepRun, sweep
+from tests.conftest import PACKAGE, ROOT, SweepRun, sweep
 from tests.synthetic_records import changed, given, speed_of
 
 
@@ -60,7 +60,7 @@ def test_pytest_benchmark_shows_the_record_s_samples(run: SweepRun) -> None:
         assert timing.rounds == entry["stats"]["rounds"] == 6
         assert np.allclose(np.array(entry["stats"]["data"]) * 1000, timing.samples_ms, rtol=0, atol=1e-6)
         assert entry["stats"]["median"] * 1000 == pytest.approx(timing.median_ms)
-        assert entry["extra_info"]["weights"] == measured[name].weights.name
+        assert given(measured[name].weights).name == entry["extra_info"]["weights"]
         assert entry["extra_info"]["speedup_fp32"] == given(speed_of(measured[name]).speedup_fp32).ratio
     assert data["machine_info"]["gpu"] is None
     assert data["machine_info"]["versions"]["torch_build"] == torch.__version__
@@ -89,32 +89,11 @@ def test_a_mistake_is_one_sentence(run: SweepRun, arguments: list[str], sentence
     assert [path.name for path in run.results.iterdir()] == [next(iter(run.records().values())).run_id]
 
 
-@pytest.fixture(scope="module")
-def plugin() -> ModuleType:
-    """The suites' conftest, loaded apart from the one that is running this test."""
-    spec = importlib.util.spec_from_file_location("suite_conftest", ROOT / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def read(plugin: ModuleType, **options: object) -> list[object]:
+def read(**options: str) -> list[Case]:
     """Reads a sweep's options in this process, as pytest does before anything runs."""
-    defaults: dict[str, object] = dict.fromkeys(("profile", "versions", "backends", "precisions", "batches", "frames"))
-    defaults |= {
-        "device": "cpu",
-        "weights": None,
-        "audio": None,
-        "results": "results",
-        "engines": None,
-        "twins": "all",
-        "threads": 1,
-    }
-    option = SimpleNamespace(**(defaults | {"seed": 0, "benchmark_disable": False} | options))
-    cases, _ = plugin._read_sweep(SimpleNamespace(option=option))
-    return cases
+    sweep = read_sweep({"device": "cpu", "threads": "1", **options})
+    sweep.session.close()
+    return sweep.cases
 
 
 def _sound(file: Path, samples: np.ndarray) -> str:
@@ -122,7 +101,7 @@ def _sound(file: Path, samples: np.ndarray) -> str:
     return str(file)
 
 
-def _mistakes(directory: Path, v3: Path) -> dict[str, tuple[dict[str, object], str]]:
+def _mistakes(directory: Path, v3: Path) -> dict[str, tuple[dict[str, str], str]]:
     """Options that cannot be used, by name, and what the sentence says."""
     no_config = directory / "no-config"
     no_config.mkdir()
@@ -157,9 +136,9 @@ def _mistakes(directory: Path, v3: Path) -> dict[str, tuple[dict[str, object], s
         "precision": ({"precisions": "fp12"}, "unknown precision 'fp12'"),
         "batch": ({"batches": "0"}, "batches are whole numbers from 1, not '0'"),
         "empty list": ({"frames": " , "}, "--frames is an empty list"),
-        "threads": ({"threads": 0}, "--threads is a whole number from 1, not 0"),
-        "engines": ({"engines": str(no_checkpoint)}, "is not a folder"),
-        "twins": ({"twins": "some"}, "--twins is all, best or off, not 'some'"),
+        "threads": ({"threads": "0"}, "--threads is a whole number from 1, not 0"),
+        "engine cache": ({"engine_cache": str(no_checkpoint)}, "is not a folder"),
+        "static baseline": ({"static_baseline": "some"}, "--static-baseline is all, best or off, not 'some'"),
         "level": ({"backends": "tensorrt-onnx:level=9"}, "option level is a whole number from 0 to 5, not '9'"),
         "shapes": ({"backends": "tensorrt:shapes=long"}, "option shapes is static, dynamic, or profiles"),
         "activation": ({"backends": "tensorrt-rtx:activation=fast"}, "option activation is one of ends-64, frames-16"),
@@ -168,24 +147,22 @@ def _mistakes(directory: Path, v3: Path) -> dict[str, tuple[dict[str, object], s
     }
 
 
-def test_every_input_is_tried_before_anything_runs(plugin: ModuleType, tmp_path: Path, v3_directory: Path) -> None:
+def test_every_input_is_tried_before_anything_runs(tmp_path: Path, v3_directory: Path) -> None:
     """Each unusable option ends in one sentence that names it, and no run directory is made."""
     results = tmp_path / "results"
     for name, (options, message) in _mistakes(tmp_path, v3_directory).items():
         options = {"profile": "smoke", "versions": "v3", "weights": str(v3_directory), **options}
         with pytest.raises(InputError) as caught:
-            read(plugin, results=str(results), **options)
+            read(results=str(results), **options)
         sentence = str(caught.value)
         assert message in sentence, name
         assert "\n" not in sentence, name
     assert not results.exists()
 
 
-def test_lists_narrow_the_profile(plugin: ModuleType, v3_directory: Path) -> None:
+def test_lists_narrow_the_profile(v3_directory: Path) -> None:
     """Comma-separated lists take the place of the profile's axes, blanks aside."""
-    cases = read(
-        plugin, versions="v3", backends="eager, torchscript", frames="9,t_ref", batches="1", weights=str(v3_directory)
-    )
+    cases = read(versions="v3", backends="eager, torchscript", frames="9,t_ref", batches="1", weights=str(v3_directory))
     assert [case.id for case in cases] == [
         "v3-eager-fp32-b1-t9",
         "v3-torchscript-fp32-b1-t9",
@@ -194,41 +171,12 @@ def test_lists_narrow_the_profile(plugin: ModuleType, v3_directory: Path) -> Non
     ]
 
 
-def test_the_headline_has_what_the_record_has(plugin: ModuleType, run: SweepRun) -> None:
+def test_the_headline_has_what_the_record_has(run: SweepRun) -> None:
     """pytest-benchmark's headline leaves blank what eager cannot be compared in, and is otherwise the record's."""
     record = run.records()["torchscript"]
     speedup = given(speed_of(record).speedup_same_precision)
-    assert plugin._headline(record)["speedup_same_precision"] == speedup.ratio
-    assert plugin._headline(changed(record, speedup_same_precision=None))["speedup_same_precision"] is None
-
-
-class Watched:
-    """A terminal reporter that keeps its lines."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def rewrite(self, line: str, erase: bool) -> None:
-        """Keeps a line."""
-        assert erase
-        self.lines.append(line)
-
-
-def test_a_terminal_shows_which_case_runs(plugin: ModuleType) -> None:
-    """Which of how many and its name; outcomes are counted without a letter, and the line is wiped at the end."""
-    reporter = Watched()
-    watch = plugin.SweepProgress(reporter)
-    watch.pytest_collection_finish(SimpleNamespace(items=[1, 2]))
-    for name in ("test_speed[a]", "test_speed[b]"):
-        watch.pytest_runtest_logstart(("suites/test_speed.py", 1, name))
-    watch.pytest_sessionfinish()
-    assert reporter.lines[0] == "case 1 of 2: test_speed[a]"
-    assert reporter.lines[1].startswith("case 2 of 2, ")
-    assert reporter.lines[1].endswith(" left: test_speed[b]")
-    assert reporter.lines[2] == ""
-    failed = SimpleNamespace(when="call", outcome="failed", skipped=False)
-    assert watch.pytest_report_teststatus(failed) == ("failed", "", "")
-    assert watch.pytest_report_teststatus(SimpleNamespace(when="setup", outcome="failed", skipped=False)) is None
+    assert headline(record)["speedup_same_precision"] == speedup.ratio
+    assert headline(changed(record, speedup_same_precision=None))["speedup_same_precision"] is None
 
 
 def test_nobody_watching_gets_no_progress(run: SweepRun) -> None:
@@ -236,23 +184,23 @@ def test_nobody_watching_gets_no_progress(run: SweepRun) -> None:
     assert "case 1 of" not in run.done.stdout + run.done.stderr
 
 
-@pytest.mark.parametrize("command", [["bench", "doctor"], ["pytest", "suites/"]])
+@pytest.mark.parametrize("command", [["bench", "engines", "list"], ["bench", "doctor"], ["pytest", "suites/"]])
 def test_a_package_that_is_missing_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
     """Who starts in a Python without the project's packages is told so, with exit code 2 and without a traceback."""
     for name in ("torch", "filelock"):
         absent = f"raise ModuleNotFoundError('No module named {name}', name='{name}')"
         (tmp_path / f"{name}.py").write_text(absent, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", *command],
+        [sys.executable, "-m", *command, *(["-p", "no:cacheprovider"] if "pytest" in command else [])],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if "XDIST" not in name}
-        | {"PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "ignore"},
+        | {"PYTHONPATH": os.pathsep.join([str(tmp_path), PACKAGE]), "PYTHONWARNINGS": "ignore"},
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
     assert done.returncode == 2
-    missing = "filelock" if command[0] == "bench" else "torch"
+    missing = "filelock" if "engines" in command else "torch"
     assert f"error: {missing} is not installed for {sys.executable}: pip install" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -1,6 +1,6 @@
 """Judges the sound of published records again, by today's verdict, from what the records keep.
 
-    python tools/rejudge.py reports/published > reports/published/rejudged.md
+    python tools/rejudge.py reports > reports/rejudged.md
 
 Where sound files lie beside a record, reference and output are compared again: that is the whole verdict on the run's
 speech, at 16 bits. Elsewhere the recorded figures decide as far as they go. What is heard was not recorded then, so that
@@ -22,7 +22,7 @@ from bench.records.schema import Record, Sound
 HEAD = """# Published sound, judged again
 
 Written by `tools/rejudge.py` from the records and the sound files beside them; what changed and why is in
-[docs/fidelity.md](../../docs/fidelity.md). "files": the run's speech was compared again, at 16 bits; its other inputs cannot
+[docs/fidelity.md](../docs/fidelity.md). "files": the run's speech was compared again, at 16 bits; its other inputs cannot
 be without a GPU. "figures": only recorded figures, among which what is heard is not; where none fails, the verdict is open.
 
 | run | case | weights | then | now | by | why, or what is heard |

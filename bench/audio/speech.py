@@ -1,12 +1,13 @@
 """The mels that a runner's sound is judged on: speech as it comes to a vocoder, and its hard cases."""
 
 import math
-from functools import lru_cache
+from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from bench.audio.mel import LOG_FLOOR, default_speech, log_mel, read_audio, speech_mels
+from bench.audio.mel import LOG_FLOOR, audio_identity, default_speech, log_mel, read_audio, speech_mels
 from bench.spec import VocoderSpec
 
 # A voice a fourth higher: the clip played faster, formants and all.
@@ -16,45 +17,66 @@ LOUD_DB, QUIET_DB = 12.0, -30.0
 ODD_LENGTH = 0.7
 
 
-@lru_cache(maxsize=4)
-def _higher_voice(audio: str | None, spec: VocoderSpec) -> Tensor:
-    samples, rate = read_audio(default_speech() if audio is None else audio)
-    return log_mel(samples, spec, round(rate * HIGHER_VOICE))
+class Voice:
+    """A run's speech as one vocoder takes it.
 
-
-@lru_cache(maxsize=4)
-def _voice(audio: str | None, spec: VocoderSpec) -> Tensor:
-    return log_mel(default_speech() if audio is None else audio, spec)
-
-
-def speech_inputs(audio: str | None, spec: VocoderSpec, batch: int, frames: int) -> dict[str, Tensor]:
-    """Inputs by name, the run's own speech first.
+    Attributes:
+        path: The sound file.
+        spec: Whose mels.
+        speech: The log-mel ``(1, bands, n)``.
+        identity: Name and digest of the sound file, for records.
 
     Args:
         audio: Sound file; None for the clip that the project carries.
         spec: Whose mels.
-        batch: Items.
-        frames: Frames of each.
 
-    Returns:
-        float32 ``(batch, bands, frames)`` each: ``speech``, ``other speech`` (a later stretch), ``higher voice``,
-        ``loud``, ``quiet``, ``pause`` (silence in the middle), ``silence``, and ``other length``, which is shorter.
+    Raises:
+        InputError: the sound file cannot be used; see :func:`bench.audio.mel.log_mel`.
     """
-    mel = _voice(audio, spec)
-    speech = speech_mels(mel, batch, frames)
-    later = speech_mels(mel.roll(-max(frames, mel.shape[-1] // 5), dims=-1), batch, frames)
-    pause = speech.clone()
-    pause[..., frames // 3 : frames - frames // 3] = LOG_FLOOR
-    return {
-        "speech": speech,
-        "other speech": later,
-        "higher voice": speech_mels(_higher_voice(audio, spec), batch, frames),
-        "loud": _gain(later, LOUD_DB),
-        "quiet": _gain(speech, QUIET_DB),
-        "pause": pause,
-        "silence": torch.full_like(speech, LOG_FLOOR),
-        "other length": speech_mels(mel, batch, max(1, math.ceil(ODD_LENGTH * frames))),
-    }
+
+    def __init__(self, audio: str | None, spec: VocoderSpec) -> None:
+        self.path = default_speech() if audio is None else Path(audio)
+        self.spec = spec
+        self.speech = log_mel(self.path, spec)
+        self.identity = audio_identity(self.path)
+
+    @cached_property
+    def _higher(self) -> Tensor:
+        """The log-mel ``(1, bands, n)`` of the higher voice."""
+        samples, rate = read_audio(self.path)
+        return log_mel(samples, self.spec, round(rate * HIGHER_VOICE))
+
+    def mel(self, batch: int, frames: int) -> Tensor:
+        """The input of a case, float32 ``(batch, bands, frames)``; see :func:`bench.audio.mel.speech_mels`."""
+        return speech_mels(self.speech, batch, frames)
+
+    def inputs(self, batch: int, frames: int) -> dict[str, Tensor]:
+        """Inputs by name, the run's own speech first.
+
+        Args:
+            batch: Items.
+            frames: Frames of each.
+
+        Returns:
+            float32 ``(batch, bands, frames)`` each: ``speech``, ``other speech`` (a later stretch), ``higher
+            voice``, ``loud``, ``quiet``, ``pause`` (silence in the middle), ``silence``, and ``other length``,
+            which is shorter.
+        """
+        mel = self.speech
+        speech = self.mel(batch, frames)
+        later = speech_mels(mel.roll(-max(frames, mel.shape[-1] // 5), dims=-1), batch, frames)
+        pause = speech.clone()
+        pause[..., frames // 3 : frames - frames // 3] = LOG_FLOOR
+        return {
+            "speech": speech,
+            "other speech": later,
+            "higher voice": speech_mels(self._higher, batch, frames),
+            "loud": _gain(later, LOUD_DB),
+            "quiet": _gain(speech, QUIET_DB),
+            "pause": pause,
+            "silence": torch.full_like(speech, LOG_FLOOR),
+            "other length": speech_mels(mel, batch, max(1, math.ceil(ODD_LENGTH * frames))),
+        }
 
 
 def _gain(mel: Tensor, gain_db: float) -> Tensor:

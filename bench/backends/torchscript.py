@@ -43,7 +43,7 @@ class TorchScript(Backend):
             # Cached casts of the weights would be left out of the trace.
             torch.set_autocast_cache_enabled(False)
             try:
-                traced = torch.jit.trace(model, (example,), check_trace=False)  # type: ignore[no-untyped-call] # deprecated
+                traced = torch.jit.trace(model, (example,), check_trace=False)  # deprecated
             finally:
                 torch.set_autocast_cache_enabled(True)
             frozen = torch.jit.freeze(traced.eval())

@@ -1,15 +1,11 @@
-"""``python -m bench doctor``: what is here, what is missing, what does not fit together, what to install."""
+"""``vocoder-bench doctor``: what is here, what is missing, what does not fit together, what to install."""
 
+import argparse
 import platform
+import sys
 from dataclasses import dataclass
 
-import torch
-
-from bench.backends import backends
-from bench.measure.environment import distribution_version, tensorrt_version
-from bench.measure.nvml import ask
-from bench.run.device import find_device
-from bench.trt.library import import_library
+from bench.commands import Commands
 
 FIT, NOT_FIT = 0, 1
 
@@ -114,6 +110,19 @@ class Diagnosis:
         return "\n".join(lines)
 
 
+def add_parser(commands: Commands) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser("doctor", help="say what this machine can run and what to install")
+    parser.set_defaults(run=run)
+
+
+def run(_: argparse.Namespace) -> int:
+    """Prints the diagnosis."""
+    diagnosis = diagnose()
+    sys.stdout.write(diagnosis.text() + "\n")
+    return diagnosis.exit_code
+
+
 def diagnose() -> Diagnosis:
     """Examines this machine."""
     return Diagnosis(tuple(judge(gather())))
@@ -121,6 +130,14 @@ def diagnose() -> Diagnosis:
 
 def gather() -> Facts:
     """Reads the facts off this machine."""
+    import torch
+
+    from bench.backends import backends
+    from bench.measure.environment import distribution_version, tensorrt_version
+    from bench.measure.nvml import ask
+    from bench.run.device import find_device
+    from bench.trt.library import import_library
+
     device = find_device(None)
     rtx, _ = import_library("tensorrt_rtx")
     number = ask("nvmlSystemGetCudaDriverVersion_v2")

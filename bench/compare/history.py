@@ -101,7 +101,7 @@ def read_history(history: Path, last: int | None = None) -> list[Observation]:
         InputError: no such folder, ``last`` under 1, or a night of a newer version.
     """
     if not history.is_dir():
-        raise InputError(f"there is no history at {history}; `python -m bench nightly RUN` starts one")
+        raise InputError(f"there is no history at {history}; `vocoder-bench nightly RUN` starts one")
     if last is not None and last < 1:
         raise InputError(f"the number of nights must be 1 or more, not {last}")
     files = _files(history)

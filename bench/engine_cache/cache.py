@@ -203,7 +203,6 @@ def default_engine_cache(folder: str | None = None) -> EngineCache:
     path = Path(given).expanduser() if given else Path(user_cache_dir("gpt-sovits-vocoder-bench")) / "engines"
     if path.exists() and not path.is_dir():
         raise InputError(
-            f"the engine cache {path} is not a folder; give another with --engines (of the engines command: --folder) "
-            f"or {FOLDER_VARIABLE}"
+            f"the engine cache {path} is not a folder; give another with --engine-cache or {FOLDER_VARIABLE}"
         )
     return EngineCache(path, round(limit_gib * GIB))

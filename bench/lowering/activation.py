@@ -156,7 +156,7 @@ class Ends(Frames):
         start = middle * size - side
         self.register_buffer("between", made[start : start + size + 2 * side, middle].contiguous())
         first, last = made[: self.reach, :ends].flatten(1), made[-self.reach :, -ends:].flatten(1)
-        self.register_buffer("edges", torch.block_diag(first, last))  # type: ignore[no-untyped-call] # PyTorch's annotations end here
+        self.register_buffer("edges", torch.block_diag(first, last))  # PyTorch's annotations end here
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(batch, channels, samples)`` to the same shape."""

@@ -71,8 +71,8 @@ class CudaEventClock(Clock):
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call] # PyTorch's annotations end here
-        self.end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call] # PyTorch's annotations end here
+        self.start = torch.cuda.Event(enable_timing=True)  # PyTorch's annotations end here
+        self.end = torch.cuda.Event(enable_timing=True)  # PyTorch's annotations end here
 
     def time_ms(self, call: Callable[[], Tensor]) -> Duration:
         """Device time between two events around the call, and the wall time until it is done and until it returns."""

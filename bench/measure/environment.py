@@ -5,7 +5,6 @@ import platform
 import shlex
 import subprocess
 import sys
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -58,18 +57,19 @@ def physical_cores() -> int:
     return min(allowed, psutil.cpu_count(logical=False) or allowed)
 
 
-def capture(device: torch.device) -> dict[str, Any]:
+def capture(device: torch.device, machine_facts: dict[str, Any] | None = None) -> dict[str, Any]:
     """The environment of a record, JSON values only.
 
     Args:
         device: Where the case runs.
+        machine_facts: From :func:`machine`, read before; None to read them now.
 
     Returns:
         ``gpu`` (None on a CPU), ``cpu``, ``memory_bytes``, ``versions``, ``threads``, ``git``, ``flags``,
         ``os``, ``python`` and ``command``. What the machine does not tell is None.
     """
     return {
-        **_machine(),
+        **(machine() if machine_facts is None else machine_facts),
         "gpu": gpu(device) if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
         "flags": {
@@ -83,8 +83,8 @@ def capture(device: torch.device) -> dict[str, Any]:
     }
 
 
-@cache
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What does not change while a process runs: processor, memory, versions, commit and command."""
     return {
         "cpu": {"name": _cpu_name(), "cores": physical_cores(), "architecture": platform.machine()},
         "memory_bytes": psutil.virtual_memory().total,

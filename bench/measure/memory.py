@@ -49,6 +49,17 @@ class RssPeak:
         self._read()
 
 
+# PyTorch has no type of its own for memory that the host refuses; its allocator's name is the only sign.
+_HOST_ALLOCATOR = "DefaultCPUAllocator"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that an allocation was refused, on the GPU or on the host."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return type(error) is RuntimeError and _HOST_ALLOCATOR in str(error)
+
+
 def trim() -> None:
     """Hands memory that was freed, but kept by the C library, back to the system; only glibc can be asked to."""
     library = ctypes.util.find_library("c")

@@ -1,6 +1,7 @@
 """The precision that was in effect: read back and probed, not assumed."""
 
 import json
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,9 @@ from torch import Tensor
 from bench.errors import WrongOutputError
 from bench.precision import Precision, autocast_dtype, gpu_switches
 from bench.records.schema import EffectivePrecision
+
+# The profiler's own notes on starting and stopping go to standard error; it reads the level at its first use.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 # How the profiler writes C++ types.
 _TYPES = {"float": "float32", "double": "float64", "c10::Half": "float16", "c10::BFloat16": "bfloat16"}

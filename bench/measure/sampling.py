@@ -13,15 +13,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from bench.errors import InputError
-from bench.measure.clock import Duration
 from bench.measure.statistics import median_interval
 
+if TYPE_CHECKING:
+    # A clock brings torch, which the settings of a run, a stop rule among them, do without.
+    from bench.measure.clock import Duration
+
 # A contender: runs one inference and says how long it took.
-Contender = Callable[[], Duration]
+Contender: TypeAlias = "Callable[[], Duration]"
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,21 @@ def dump_record(record: Record) -> str:
 
 def as_data(record: Record) -> dict[str, Any]:
     """A record as JSON values."""
-    data: dict[str, Any] = msgspec.to_builtins(record)
+    data: dict[str, Any] = msgspec.to_builtins(record, enc_hook=_as_json)
     return data
+
+
+def _as_json(value: object) -> str | float:
+    """Texts and floats of libraries, such as torch's version and NumPy's float64, as plain ones.
+
+    Raises:
+        TypeError: JSON has no such value.
+    """
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
 def load_record(line: str) -> Record:

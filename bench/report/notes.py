@@ -61,8 +61,8 @@ def _waited(run: Run) -> Iterator[str]:
     waited = sum(speedup.baseline_waits_for_host for speedup in speedups)
     if waited:
         yield (
-            f"In {waited} of {count(len(speedups), 'comparison')} with eager in turn, eager waited for its host to "
-            "launch it: those ratios depend on the host's processor as much as on the GPU."
+            f"In {waited} of {count(len(speedups), 'comparison')} with eager in turn, eager is launch-bound: "
+            "those ratios depend on the host's processor as much as on the GPU."
         )
 
 

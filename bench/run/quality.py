@@ -1,15 +1,14 @@
-"""The sound of one case: ``judge_case(case, settings) -> Record``.
+"""The sound of one case: ``judge_case(case, session) -> Record``.
 
 The reference is eager float32 with TF32 off, one item at a time, on the same device, with the same weights and the
 mel that the case is given: rounded to float16 or bfloat16 where its runner takes that, because GPT-SoVITS hands it over
-so. What that rounding costs is recorded beside it. The runner first serves timed calls, as in the speed suite; what is judged are its answers to other inputs
-after them, so that a buffer that is not refilled shows. Where it is affordable, both are also compared with the
-float64 output of the same network, which gives the error as a multiple of eager's own.
+so. What that rounding costs is recorded beside it. The runner first serves timed calls, as in the speed suite; what is
+judged are its answers to other inputs after them, so that a buffer that is not refilled shows. Where it is affordable,
+both are also compared with the float64 output of the same network, which gives the error as a multiple of eager's own.
 """
 
 import copy
 import dataclasses
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.audio.speech import speech_inputs
 from bench.backend import Runner
 from bench.case import Case
 from bench.measure.clock import clock_for
@@ -37,8 +35,7 @@ from bench.quality import (
 )
 from bench.quality.verdict import RANK
 from bench.records.schema import InputSound, Record, Sound
-from bench.run.session import Prepared, active, load, outcome, prepare
-from bench.run.settings import Settings
+from bench.run.session import Prepared, Session, outcome
 from bench.spec import VocoderSpec
 from bench.vocoders import Vocoder
 
@@ -52,12 +49,12 @@ PERCEPTUAL_MIN_S = 1.0
 CHUNK_FRAMES = 23
 
 
-def judge_case(case: Case, settings: Settings) -> Record:
+def judge_case(case: Case, session: Session) -> Record:
     """Judges one case.
 
     Args:
         case: What to run.
-        settings: Of the run; plain values, so that this can be called in a worker process.
+        session: Of the run.
 
     Returns:
         The case's record, whose result is a :class:`~bench.records.schema.Sound`.
@@ -65,27 +62,24 @@ def judge_case(case: Case, settings: Settings) -> Record:
     Raises:
         InputError: the weights or the audio cannot be used.
     """
-    return outcome(case, settings, "quality", lambda: _judge(case, settings))
+    return outcome(case, session, "quality", lambda: _judge(case, session))
 
 
-def _judge(case: Case, settings: Settings) -> dict[str, Any]:
-    prepared = prepare(case, settings)
-    try:
-        return _judge_runner(case, settings, prepared)
-    finally:
-        prepared.runner.close()
+def _judge(case: Case, session: Session) -> dict[str, Any]:
+    with session.open(case) as prepared:
+        return _judge_runner(case, session, prepared)
 
 
-def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[str, Any]:
-    device = torch.device(settings.device)
-    vocoder, _ = load(case.version, settings.weights, settings.seed)
+def _judge_runner(case: Case, session: Session, prepared: Prepared) -> dict[str, Any]:
+    device = session.device
+    vocoder = session.vocoder(case.version)
     spec = vocoder.spec
     tier = _tier(case, device)
     clock = clock_for(device)
-    inputs = speech_inputs(settings.audio, spec, case.batch, case.frames)
+    inputs = session.voice(case.version).inputs(case.batch, case.frames)
     given = prepared.runner.dtype
-    references = _references(case.baseline("fp32"), settings, given)
-    with active(case, device):
+    references = _references(case.baseline("fp32"), session, given)
+    with session.active(case):
         for _ in range(TIMED_CALLS):
             clock.time_ms(prepared.call)
         stale = _to_numpy(prepared.call())
@@ -98,7 +92,7 @@ def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[st
         if mel.shape != prepared.mel.shape and not prepared.runner.takes(tuple(mel.shape)):
             continue
         singles = references[name]
-        with active(case, device):
+        with session.active(case):
             output = _run(prepared.runner, mel, device)
         if name != "speech" and output.shape == stale.shape:
             verdicts["stale_output"] = stale_output(stale, output) or Verdict("pass")
@@ -114,11 +108,11 @@ def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[st
         if len(mel) > 1 and name == "speech":
             verdicts["batch"] = batch_mismatch(output, singles, spec.sample_rate, tier) or Verdict("pass")
         if name == "speech" and _worth_hearing(case, spec):
-            files = _write(singles[0], output[0], spec, case, settings)
+            files = _write(singles[0], output[0], spec, case, session.settings.directory)
         if name == "speech" and _float64_affordable(case, spec, device):
             extra |= _against_float64(vocoder, mel.to(given), singles, output, device)
         if name == "speech" and given is not torch.float32:
-            extra |= _mel_cost(case, settings, output, spec)
+            extra |= _mel_cost(case, session, output, spec)
     decided = max(verdicts.items(), key=lambda item: RANK[item[1].tier])
     main = found.get("speech", Fidelity())
     name, verdict = decided
@@ -141,25 +135,33 @@ def _judge_runner(case: Case, settings: Settings, prepared: Prepared) -> dict[st
     }
 
 
-@lru_cache(maxsize=3)
-def _references(eager: Case, settings: Settings, given: torch.dtype) -> dict[str, list[NDArray[np.float32]]]:
+def _references(eager: Case, session: Session, given: torch.dtype) -> dict[str, list[NDArray[np.float32]]]:
     """Eager float32's answers, item by item, to every input of a shape; kept for the backends that follow.
 
     Args:
         eager: The case of the reference.
-        settings: Of the run.
+        session: Of the run.
         given: What the mels are rounded to first.
     """
-    device = torch.device(settings.device)
-    spec = load(eager.version, settings.weights, settings.seed)[0].spec
+    kept = session.references.get(eager, dict)
+    if given not in kept:
+        kept[given] = _answers(eager, session, given)
+    return kept[given]
+
+
+def _answers(eager: Case, session: Session, given: torch.dtype) -> dict[str, list[NDArray[np.float32]]]:
     single = dataclasses.replace(eager, batch=1)
-    reference = prepare(single, settings)
-    inputs = speech_inputs(settings.audio, spec, eager.batch, eager.frames)
-    with active(single, device):
+    inputs = session.voice(eager.version).inputs(eager.batch, eager.frames)
+    with session.open(single) as reference, session.active(single):
         return {
-            name: [_to_numpy(reference.runner.run(item[None].to(given).to(device, torch.float32)))[0] for item in mel]
+            name: [_to_numpy(reference.runner.run(_given(item, given).to(session.device)))[0] for item in mel]
             for name, mel in inputs.items()
         }
+
+
+def _given(item: Tensor, given: torch.dtype) -> Tensor:
+    """A float32 mel of batch 1 with the values that a case is given."""
+    return item[None].to(given).to(torch.float32)
 
 
 def _tier(case: Case, device: torch.device) -> str:
@@ -169,9 +171,9 @@ def _tier(case: Case, device: torch.device) -> str:
     return case.precision
 
 
-def _mel_cost(case: Case, settings: Settings, output: NDArray[np.float32], spec: VocoderSpec) -> dict[str, Any]:
+def _mel_cost(case: Case, session: Session, output: NDArray[np.float32], spec: VocoderSpec) -> dict[str, Any]:
     """The output against float32 on the float32 mel: what the case and a 16-bit mel cost together."""
-    exact = _references(case.baseline("fp32"), settings, torch.float32)["speech"]
+    exact = _references(case.baseline("fp32"), session, torch.float32)["speech"]
     fidelity = worst(compare_items(np.stack(exact), output, spec.sample_rate))
     return {"mel_cost_snr_db": fidelity.snr_db, "mel_cost_heard_db": fidelity.heard_db}
 
@@ -190,13 +192,11 @@ def _worth_hearing(case: Case, spec: VocoderSpec) -> bool:
 
 
 def _write(
-    reference: NDArray[np.float32], test: NDArray[np.float32], spec: VocoderSpec, case: Case, settings: Settings
+    reference: NDArray[np.float32], test: NDArray[np.float32], spec: VocoderSpec, case: Case, run: Path
 ) -> dict[str, str]:
     """Listening files beside the records; paths are relative to the run's directory."""
     directory = Path("listen")
-    names = write_listening_files(
-        reference, np.nan_to_num(test), spec.sample_rate, settings.directory / directory, case.id
-    )
+    names = write_listening_files(reference, np.nan_to_num(test), spec.sample_rate, run / directory, case.id)
     return {role: str(directory / name) for role, name in names.items()}
 
 

@@ -1,70 +1,65 @@
-"""What a case needs before it can run: the vocoder, its input, and a runner. Shared by speed and quality."""
+"""What the cases of a run share, in one object, and the outcome of one case.
+
+::
+
+    with Session(settings) as session:
+        with session.open(case) as prepared, session.active(case):
+            wave = prepared.call()
+"""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, lru_cache
-from typing import Any
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.audio.mel import audio_identity, default_speech, log_mel, speech_mels
+from bench.audio.speech import Voice
 from bench.backend import Request, Runner
 from bench.backends import find_backend
 from bench.case import Case
 from bench.engine_cache import EngineCache, default_engine_cache
-from bench.errors import InputError, UnsupportedError, WrongOutputError
+from bench.errors import InputError, NoVocoderError, UnsupportedError, WrongOutputError, first_line
 from bench.measure import environment
+from bench.measure.memory import is_out_of_memory
 from bench.precision import find_precision, flags
 from bench.records.schema import Record, Status
 from bench.run.settings import Settings
 from bench.spec import VocoderSpec, Weights
 from bench.vocoders import Vocoder, load_with_identity
 
-
-@lru_cache(maxsize=2)
-def load(version: str, weights: tuple[str, ...], seed: int) -> tuple[Vocoder, Weights]:
-    """The vocoder of a version from the first of ``weights`` that holds it, and the weights' identity.
-
-    Raises:
-        InputError: none of them holds it; the sentence is about the last one.
-    """
-    if not weights:
-        return load_with_identity(version, None, seed)
-    for path in weights[:-1]:
-        try:
-            return load_with_identity(version, path, seed)
-        except InputError as error:
-            if f"hold no {version} vocoder" not in str(error):
-                raise
-    return load_with_identity(version, weights[-1], seed)
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
-@lru_cache(maxsize=4)
-def speech(audio: str | None, spec: VocoderSpec) -> tuple[Tensor, str]:
-    """The log-mel ``(1, bands, n)`` of a run's speech, and the speech's identity."""
-    path = default_speech() if audio is None else audio
-    return log_mel(path, spec), audio_identity(path)
+class Latest(Generic[Key, Value]):
+    """Keeps one value, that of the key asked for last."""
 
+    def __init__(self) -> None:
+        self._kept: tuple[Key, Value] | None = None
 
-def engine_cache(engines: str | None) -> EngineCache | None:
-    """Where a run keeps its engines; None to keep none.
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        """The value of ``key``, made where another key's is kept."""
+        if self._kept is None or self._kept[0] != key:
+            # The old value goes first: two at once may not fit.
+            self._kept = None
+            self._kept = (key, make())
+        return self._kept[1]
 
-    Args:
-        engines: As :attr:`bench.run.settings.Settings.engines`.
-
-    Raises:
-        InputError: it cannot be a folder.
-    """
-    return None if engines == "off" else default_engine_cache(engines)
+    def clear(self) -> None:
+        """Drops the value."""
+        self._kept = None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A runner, its input, and the seconds it took to get it."""
+    """A runner and its input ``(batch, bands, frames)``, in the runner's data type on its device."""
 
     runner: Runner
     mel: Tensor
@@ -74,46 +69,177 @@ class Prepared:
         return self.runner.run(self.mel)
 
 
-def prepare(case: Case, settings: Settings, mel: Tensor | None = None) -> Prepared:
-    """Builds the runner of ``case`` and times that.
+class Session:
+    """Weights, speech, stream and engine cache of a run. Each is made when a case first needs it.
+
+    Attributes:
+        settings: Of the run.
+        device: Where cases run.
+        engine_cache: The engine cache; None where nothing is kept.
+        references: The quality suite's reference outputs of the shape judged last, by the
+            reference's case and the type that its mels were rounded to.
+
+    Raises:
+        InputError: the engine cache cannot be a folder.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        torch.set_num_threads(settings.threads)
+        self.settings = settings
+        self.device = torch.device(settings.device)
+        self.engine_cache: EngineCache | None = find_engine_cache(settings.engine_cache)
+        self.references: Latest[Case, dict[torch.dtype, dict[str, list[NDArray[np.float32]]]]] = Latest()
+        self._loaded: dict[str, tuple[Vocoder, Weights]] = {}
+        self._voices: dict[VocoderSpec, Voice] = {}
+        self._machine: dict[str, Any] | None = None
+        self._stream: torch.cuda.Stream | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives back weights, speech, references and the stream; the session makes them anew if it is used again."""
+        self.references.clear()
+        self._loaded.clear()
+        self._voices.clear()
+        self._stream = None
+
+    def vocoder(self, version: str) -> Vocoder:
+        """The float32 vocoder of a version, on the CPU. Cases share it and must not change it.
+
+        Raises:
+            InputError: no weights of the run hold it; the sentence is about the last ones.
+        """
+        return self._load(version)[0]
+
+    def weights(self, version: str) -> Weights:
+        """The identity of a version's weights. Raises as :meth:`vocoder`."""
+        return self._load(version)[1]
+
+    def voice(self, version: str) -> Voice:
+        """The run's speech as that version's vocoder takes it.
+
+        Raises:
+            InputError: the weights or the sound file cannot be used.
+        """
+        spec = self.vocoder(version).spec
+        if spec not in self._voices:
+            self._voices[spec] = Voice(self.settings.audio, spec)
+        return self._voices[spec]
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What the machine is, JSON values only; facts that do not change during a run are read once."""
+        if self._machine is None:
+            self._machine = environment.machine()
+        return environment.capture(self.device, self._machine)
+
+    @contextmanager
+    def open(self, case: Case, mel: Tensor | None = None) -> Iterator[Prepared]:
+        """Builds the runner of ``case``, times that, and closes the runner at the end, whatever happens.
+
+        Args:
+            case: What to run.
+            mel: float32 input ``(batch, bands, frames)``; None for the run's speech.
+        """
+        vocoder = self.vocoder(case.version)
+        if mel is None:
+            mel = self.voice(case.version).mel(case.batch, case.frames)
+        mel = mel.to(self.device)
+        precision = find_precision(case.precision)
+        backend = find_backend(case.backend)
+        request = Request(
+            vocoder, case, precision, mel, self.device, self.weights(case.version).sha256, self.engine_cache
+        )
+        started = time.perf_counter()
+        with flags(precision):
+            runner = backend.prepare(request)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+        seconds = time.perf_counter() - started
+        runner = replace(runner, build=replace(runner.build, seconds=seconds))
+        try:
+            yield Prepared(runner, mel.to(runner.dtype))
+        finally:
+            runner.close()
+
+    @contextmanager
+    def active(self, case: Case) -> Iterator[None]:
+        """The state of a case's calls: inference mode, the precision's TF32 switches, and on a GPU a stream.
+
+        The stream is not the default one, because TensorRT synchronises there by itself.
+        """
+        with flags(find_precision(case.precision)), torch.inference_mode(), self._on_stream():
+            yield
+
+    def _on_stream(self) -> Any:
+        if self.device.type != "cuda":
+            return nullcontext()
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(self.device)
+        return torch.cuda.stream(self._stream)
+
+    def begin(self, case: Case, kind: str) -> Record:
+        """The record of a case before anything ran: who, where, on which weights and speech.
+
+        Raises:
+            InputError: the weights or the audio cannot be used.
+        """
+        torch.set_num_threads(self.settings.threads)
+        return replace(
+            bare_record(case, self.settings, kind),
+            weights=self.weights(case.version),
+            audio=self.voice(case.version).identity,
+            environment=self.environment,
+        )
+
+    def _load(self, version: str) -> tuple[Vocoder, Weights]:
+        if version not in self._loaded:
+            self._loaded[version] = _load(version, self.settings)
+        return self._loaded[version]
+
+
+def _load(version: str, settings: Settings) -> tuple[Vocoder, Weights]:
+    """The vocoder from the first of the run's weights that hold it."""
+    if not settings.weights:
+        return load_with_identity(version, None, settings.seed)
+    for path in settings.weights[:-1]:
+        try:
+            return load_with_identity(version, path, settings.seed)
+        except NoVocoderError:
+            continue
+    return load_with_identity(version, settings.weights[-1], settings.seed)
+
+
+def find_engine_cache(engine_cache: str | None) -> EngineCache | None:
+    """Where a run keeps its engines; None to keep none.
 
     Args:
-        case: What to run.
-        settings: Of the run.
-        mel: float32 input ``(batch, bands, frames)``; None for the run's speech.
+        engine_cache: As :attr:`bench.run.settings.Settings.engine_cache`.
+
+    Raises:
+        InputError: it cannot be a folder.
     """
-    device = torch.device(settings.device)
-    vocoder, weights = load(case.version, settings.weights, settings.seed)
-    if mel is None:
-        mel = speech_mels(speech(settings.audio, vocoder.spec)[0], case.batch, case.frames)
-    mel = mel.to(device)
-    precision = find_precision(case.precision)
-    backend = find_backend(case.backend)
-    request = Request(vocoder, case, precision, mel, device, weights.sha256, engine_cache(settings.engines))
-    started = time.perf_counter()
-    with flags(precision):
-        runner = backend.prepare(request)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-    seconds = time.perf_counter() - started
-    runner = replace(runner, build=replace(runner.build, seconds=seconds))
-    return Prepared(runner, mel.to(runner.dtype))
+    return None if engine_cache == "off" else default_engine_cache(engine_cache)
 
 
-@cache
-def _stream(device: torch.device) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)
-
-
-@contextmanager
-def active(case: Case, device: torch.device) -> Iterator[None]:
-    """The state that a case's calls run in: inference mode, the precision's TF32 switches, and on a GPU a stream.
-
-    The stream is not the default one, because TensorRT synchronises there by itself.
-    """
-    stream = torch.cuda.stream(_stream(device)) if device.type == "cuda" else nullcontext()
-    with flags(find_precision(case.precision)), torch.inference_mode(), stream:
-        yield
+def bare_record(case: Case, settings: Settings, kind: str) -> Record:
+    """The record of a case of which nothing is known yet; its status is ``OK`` until something else is."""
+    return Record(
+        run_id=settings.run_id,
+        kind=kind,
+        case=case,
+        status=Status.OK,
+        reason="",
+        device=settings.device,
+        recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=settings.seed,
+    )
 
 
 def check_waveform(wave: Tensor, case: Case, spec: VocoderSpec) -> None:
@@ -127,35 +253,20 @@ def check_waveform(wave: Tensor, case: Case, spec: VocoderSpec) -> None:
         raise WrongOutputError("the waveform is silent.")
 
 
-def outcome(case: Case, settings: Settings, kind: str, work: Callable[[], dict[str, Any]]) -> Record:
+def outcome(case: Case, session: Session, kind: str, work: Callable[[], dict[str, Any]]) -> Record:
     """Runs ``work`` and turns whatever happens into one record.
 
     Args:
         case: What is run.
-        settings: Of the run.
+        session: Of the run.
         kind: ``"speed"`` or ``"quality"``.
         work: Returns the record's further fields.
 
     Raises:
         InputError: what the user gave cannot be used; that is no outcome of a case.
     """
-    device = torch.device(settings.device)
-    torch.set_num_threads(settings.threads)
-    vocoder, weights = load(case.version, settings.weights, settings.seed)
-    record = Record(
-        run_id=settings.run_id,
-        kind=kind,
-        case=case,
-        status=Status.OK,
-        reason="",
-        device=settings.device,
-        recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        seed=settings.seed,
-        weights=weights,
-        audio=speech(settings.audio, vocoder.spec)[1],
-        environment=environment.capture(device),
-    )
-    unavailable = find_backend(case.backend).unavailable_reason(device)
+    record = session.begin(case, kind)
+    unavailable = find_backend(case.backend).unavailable_reason(session.device)
     if unavailable is not None:
         return replace(record, status=Status.UNAVAILABLE, reason=unavailable)
     try:
@@ -166,13 +277,6 @@ def outcome(case: Case, settings: Settings, kind: str, work: Callable[[], dict[s
         return replace(record, status=Status.UNSUPPORTED, reason=str(error))
     except WrongOutputError as error:
         return replace(record, status=Status.WRONG_OUTPUT, reason=str(error))
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        return replace(record, status=Status.OUT_OF_MEMORY, reason=_first_line(error))
     except Exception as error:  # noqa: BLE001 - a case that fails is a row with a reason
-        status = Status.OUT_OF_MEMORY if "allocate memory" in str(error) else Status.CRASHED
-        return replace(record, status=status, reason=_first_line(error))
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.CRASHED
+        return replace(record, status=status, reason=first_line(error))

@@ -18,8 +18,8 @@ class Settings:
         seed: Of synthetic weights, of the order within rounds and of every bootstrap.
         audio: Speech that the inputs are made of; None for the clip that the project carries.
         threads: CPU threads of PyTorch.
-        engines: Folder of the engine cache; None for the user's own, ``"off"`` for none.
-        twins: For which shapes an engine for a range of them runs in turn with one for the shape alone:
+        engine_cache: Folder of the engine cache; None for the user's own, ``"off"`` for none.
+        static_baseline: For which shapes an engine for a range of them runs in turn with one for the shape alone:
             ``"all"``, ``"best"`` for those that it is tuned for, or ``"off"``.
         stop: When a case has been sampled enough.
     """
@@ -31,8 +31,8 @@ class Settings:
     seed: int = 0
     audio: str | None = None
     threads: int = 1
-    engines: str | None = None
-    twins: str = "all"
+    engine_cache: str | None = None
+    static_baseline: str = "all"
     stop: StopRule = field(default_factory=StopRule)
 
     @property

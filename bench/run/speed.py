@@ -1,4 +1,4 @@
-"""The speed of one case: ``measure_case(case, settings) -> Record``.
+"""The speed of one case: ``measure_case(case, session) -> Record``.
 
 ::
 
@@ -17,7 +17,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from bench.backends import find_backend
 from bench.case import Case
@@ -35,7 +34,7 @@ from bench.measure.statistics import (
 )
 from bench.precision import find_precision
 from bench.records.schema import Record, Speed, Speedup, Throughput, Timing, break_even_inferences
-from bench.run.session import Prepared, active, check_waveform, load, outcome, prepare
+from bench.run.session import Prepared, Session, check_waveform, outcome
 from bench.run.settings import Settings
 
 # Warm-up ends when two consecutive calls agree this well, after this many calls or this long.
@@ -49,12 +48,12 @@ WINDOW_MIN_CALLS = 5
 WINDOW_MAX_CALLS = 500
 
 
-def measure_case(case: Case, settings: Settings) -> Record:
+def measure_case(case: Case, session: Session) -> Record:
     """Measures one case.
 
     Args:
         case: What to run.
-        settings: Of the run; plain values, so that this can be called in a worker process.
+        session: Of the run.
 
     Returns:
         The case's record, whatever happened.
@@ -62,49 +61,46 @@ def measure_case(case: Case, settings: Settings) -> Record:
     Raises:
         InputError: the weights or the audio cannot be used.
     """
-    return outcome(case, settings, "speed", lambda: _measure(case, settings))
+    return outcome(case, session, "speed", lambda: _measure(case, session))
 
 
-def _measure(case: Case, settings: Settings) -> dict[str, object]:
+def _measure(case: Case, session: Session) -> dict[str, object]:
     with ExitStack() as stack:
-        return _measure_open(case, settings, stack)
+        return _measure_open(case, session, stack)
 
 
-def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str, object]:
-    device = torch.device(settings.device)
-    spec = load(case.version, settings.weights, settings.seed)[0].spec
+def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, object]:
+    settings, device = session.settings, session.device
+    spec = session.vocoder(case.version).spec
     clock = clock_for(device)
     monitor = GpuMonitor(device)
     meter = MemoryMeter(device)
-    prepared = prepare(case, settings)
-    stack.callback(prepared.runner.close)
-    with active(case, device):
+    prepared = stack.enter_context(session.open(case))
+    with session.active(case):
         first_ms = clock.time_ms(prepared.call).host_ms
         check_waveform(prepared.call(), case, spec)
         precision = prepared.runner.effective(prepared.mel)
         calls, warmup_s = _warm_up(prepared, clock)
         memory = meter.weigh(prepared.call)
     cases, runners, notes = [case], [prepared], {}
-    twin = find_backend(case.backend).static_twin(case, anywhere=settings.twins == "all")
-    twin = None if settings.twins == "off" else twin
+    static = static_baseline(case, settings)
     for other in _baselines(case):
-        runner = prepare(other, settings)
-        stack.callback(runner.runner.close)
-        with active(other, device):
+        runner = stack.enter_context(session.open(other))
+        with session.active(other):
             _warm_up(runner, clock)
         cases.append(other)
         runners.append(runner)
-    if twin is not None:
+    if static is not None:
         try:
-            runners.append(_prepare_twin(twin, settings, clock, stack))
-            cases.append(twin)
-        except Exception as error:  # noqa: BLE001 - what is wrong with the twin is not wrong with the case
+            runners.append(_prepare_static(static, session, clock, stack))
+            cases.append(static)
+        except Exception as error:  # noqa: BLE001 - what is wrong with the baseline is not wrong with the case
             notes["static"] = f"{type(error).__name__}: {error}".splitlines()[0]
-    contenders = [_contender(c, r, clock, device) for c, r in zip(cases, runners, strict=True)]
+    contenders = [_contender(c, r, clock, session) for c, r in zip(cases, runners, strict=True)]
     samples, reason = sample(contenders, settings.stop, settings.seed, monitor.read)
     monitor.read()
     audio_s = case.batch * spec.audio_s(case.frames)
-    with active(case, device):
+    with session.active(case):
         throughput = _throughput(prepared, clock, samples[0], audio_s)
         check_waveform(prepared.call(), case, spec)
     speedups = {
@@ -127,7 +123,7 @@ def _measure_open(case: Case, settings: Settings, stack: ExitStack) -> dict[str,
             throughput=throughput,
             speedup_same_precision=same_precision,
             speedup_fp32=fp32,
-            speedup_static=speedups.get(twin) if twin else None,
+            speedup_static=speedups.get(static) if static else None,
             memory=memory,
             gpu_state=monitor.summary(),
         ),
@@ -141,21 +137,26 @@ def _baselines(case: Case) -> list[Case]:
     return [other for other in dict.fromkeys([*same, case.baseline("fp32")]) if other != case]
 
 
-def _prepare_twin(twin: Case, settings: Settings, clock: Clock, stack: ExitStack) -> Prepared:
+def static_baseline(case: Case, settings: Settings) -> Case | None:
+    """For an engine that takes a range of shapes: the case of the engine for this shape alone, where it is wanted."""
+    if settings.static_baseline == "off":
+        return None
+    return find_backend(case.backend).static_baseline(case, anywhere=settings.static_baseline == "all")
+
+
+def _prepare_static(static: Case, session: Session, clock: Clock, stack: ExitStack) -> Prepared:
     """The same engine for one shape, tried out as the case itself was: a ratio to something else means nothing."""
-    device = torch.device(settings.device)
-    prepared = prepare(twin, settings)
-    stack.callback(prepared.runner.close)
-    with active(twin, device):
-        check_waveform(prepared.call(), twin, load(twin.version, settings.weights, settings.seed)[0].spec)
+    prepared = stack.enter_context(session.open(static))
+    with session.active(static):
+        check_waveform(prepared.call(), static, session.vocoder(static.version).spec)
         prepared.runner.effective(prepared.mel)
         _warm_up(prepared, clock)
     return prepared
 
 
-def _contender(case: Case, prepared: Prepared, clock: Clock, device: torch.device) -> Contender:
+def _contender(case: Case, prepared: Prepared, clock: Clock, session: Session) -> Contender:
     def once() -> Duration:
-        with active(case, device):
+        with session.active(case):
             return clock.time_ms(prepared.call)
 
     return once

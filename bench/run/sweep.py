@@ -18,9 +18,9 @@ from bench.case import VERSIONS, Case
 from bench.errors import InputError
 from bench.measure.sampling import StopRule
 from bench.precision import find_precision
+from bench.run.options import AXES
 from bench.spec import SPECS
 
-AXES = ("versions", "backends", "precisions", "batches", "frames")
 _REQUIRED = ("versions", "precisions", "batches", "frames")
 
 
@@ -81,18 +81,6 @@ def parse_backend(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
             )
         options[option] = value
     return name, tuple(sorted(options.items()))
-
-
-def split_list(option: str, text: str) -> list[str]:
-    """The values of a comma-separated option.
-
-    Raises:
-        InputError: there is none.
-    """
-    values = [value.strip() for value in text.split(",") if value.strip()]
-    if not values:
-        raise InputError(f"{option} is an empty list")
-    return values
 
 
 def _check(version: str, precision: str) -> None:

@@ -12,11 +12,11 @@ class EngineBackend(Backend):
         """Reads the options."""
         options_of(case)
 
-    def static_twin(self, case: Case, /, *, anywhere: bool = True) -> Case | None:
+    def static_baseline(self, case: Case, /, *, anywhere: bool = True) -> Case | None:
         """The case with an engine for its shape alone; None where it has one, or away from the best shapes.
 
         >>> ranged = Case("v4", "an-engine", "fp16", 1, 500, (("level", "1"), ("shapes", "dynamic")))
-        >>> EngineBackend.static_twin(None, ranged).id
+        >>> EngineBackend.static_baseline(None, ranged).id
         'v4-an-engine-fp16-b1-t500-level=1'
         """
         shape = case.batch, case.frames

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.errors import InputError
+from bench.errors import InputError, NoVocoderError
 from bench.spec import Weights
 from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
@@ -41,7 +41,8 @@ def find_checkpoint(version: str, path: Path) -> Path:
         For v3 the directory with ``config.json``; for v4 the file.
 
     Raises:
-        InputError: nothing there, or nothing for this version.
+        InputError: nothing there.
+        NoVocoderError: nothing for this version.
     """
     if not path.exists():
         raise InputError(f"weights {path} do not exist; give a v3 directory, a v4 {V4_FILE} or a GPT-SoVITS checkout")
@@ -54,11 +55,13 @@ def find_checkpoint(version: str, path: Path) -> Path:
             raise InputError(f"weights {directory} have no config.json beside {V3_FILE}")
         if (directory / "config.json").is_file():
             raise InputError(f"weights {directory} have no {V3_FILE} beside config.json")
-        raise InputError(f"weights {path} hold no v3 vocoder: a directory with config.json and {V3_FILE} is expected")
+        raise NoVocoderError(
+            f"weights {path} hold no v3 vocoder: a directory with config.json and {V3_FILE} is expected"
+        )
     for place in (path, path / V4_FILE, path / V4_PLACE):
         if place.is_file() and place.name != V3_FILE:
             return place
-    raise InputError(f"weights {path} hold no v4 vocoder: a {V4_FILE} is expected")
+    raise NoVocoderError(f"weights {path} hold no v4 vocoder: a {V4_FILE} is expected")
 
 
 def load_checkpoint(version: str, path: Path) -> tuple[BigVgan | HifiGan, Weights]:

@@ -17,6 +17,7 @@ from bench.errors import InputError, UnsupportedError, WrongOutputError
 from bench.measure.precision import observe
 from bench.measure.sampling import StopRule
 from bench.records.schema import Build, EffectivePrecision, Record, Status
+from bench.run.session import Session
 from bench.run.settings import Settings
 from bench.run.speed import measure_case
 from bench.run.sweep import parse_backend
@@ -72,7 +73,7 @@ def test_a_new_file_is_a_new_backend(
     assert "planted" in registry
     assert parse_backend("planted:speed=9") == ("planted", (("speed", "9"),))
     settings = Settings("run", str(tmp_path), weights=(str(v3_directory),))
-    record = measure_case(Case("v3", "planted", "fp32", 1, 2), settings)
+    record = measure_case(Case("v3", "planted", "fp32", 1, 2), Session(settings))
     assert (record.status, record.reason) == (Status.UNAVAILABLE, "it does not grow on cpu.")
 
 
@@ -111,7 +112,7 @@ def measure(v3_directory: Path, run: Callable[[torch.nn.Module, Tensor], Tensor]
     register(Faulty)
     REGISTRY["faulty"].run = run  # type: ignore[attr-defined]
     settings = Settings("run", "unused", weights=(str(v3_directory),), stop=StopRule(1, 0.0, 1.0, 1.0, 1))
-    return measure_case(Case("v3", "faulty", precision, 1, 1), settings)
+    return measure_case(Case("v3", "faulty", precision, 1, 1), Session(settings))
 
 
 def _other_precision(model: torch.nn.Module, mel: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The doctor names what does not fit together, says what to do, and its exit code follows."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ FIT = Facts(
 )
 
 
-def diagnose(**changes: object) -> Diagnosis:
+def diagnose(**changes: Any) -> Diagnosis:
     """The diagnosis of a fit machine with these facts changed."""
     return Diagnosis(tuple(judge(replace(FIT, **changes))))
 

@@ -15,6 +15,7 @@ from bench.lowering.onnx_export import export_onnx
 from bench.lowering.quantization import KEPT, quantise
 from bench.precision import PRECISIONS
 from bench.records.schema import Status
+from bench.run.session import Session
 from bench.run.settings import Settings
 from bench.run.speed import measure_case
 from bench.trt.build import build_engine
@@ -118,7 +119,7 @@ def test_pytorch_has_none(v3_directory: Path, tmp_path: Path) -> None:
     """Eager and TorchScript say that they would compute in float16, and are no rows with figures."""
     settings = Settings("run", str(tmp_path), weights=(str(v3_directory),))
     for backend in ("eager", "torchscript"):
-        record = measure_case(Case("v3", backend, "int8", 1, 2), settings)
+        record = measure_case(Case("v3", backend, "int8", 1, 2), Session(settings))
         assert record.status is Status.UNSUPPORTED
         assert record.reason.startswith("int8 convolutions exist in engines only")
 

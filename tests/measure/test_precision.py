@@ -1,5 +1,8 @@
 """The precision that was in effect is seen, and another one than the label's is an error."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -88,7 +91,7 @@ def test_another_precision_is_an_error(
 
 def test_tf32_rounding_under_fp32_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU whose float32 convolutions round is no fp32 case, and is what a tf32 case records."""
-    monkeypatch.setattr("bench.precision.tf32_rounding", lambda _: True)
+    monkeypatch.setattr("bench.measure.precision.tf32_rounding", lambda _: True)
     run = two_convolutions(torch.float32)
     mel = torch.ones(1, 4, 8)
     monkeypatch.setattr(Tensor, "device", torch.device("cuda:0"), raising=False)
@@ -128,3 +131,14 @@ def test_an_engine_with_layers_in_tf32_says_so(device: str, tf32: bool, said: bo
         tf32=tf32,
     )
     assert found.tf32_convolution is said
+
+
+def test_the_profiler_keeps_its_notes_to_itself() -> None:
+    """Watching a call prints nothing, although the level of the profiler's notes is set after torch is imported."""
+    code = (
+        "import torch; from bench.measure.precision import observe; from bench.precision import PRECISIONS; "
+        "observe(torch.nn.Conv1d(1, 1, 3), torch.zeros(1, 1, 9), PRECISIONS['fp32'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "KINETO_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""

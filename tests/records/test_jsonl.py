@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from bench.case import Case
@@ -54,6 +55,22 @@ def test_a_line_is_strict_json() -> None:
     assert "\n" not in dump_record(whole_record())
     with pytest.raises(ValueError, match="JSON compliant"):
         dump_record(quality_record(CASE, snr_db=math.nan))
+
+
+class Version(str):
+    """A text of a library's own type, as torch gives its version."""
+
+    __slots__ = ()
+
+
+def test_texts_and_floats_of_libraries_are_written_as_plain_ones() -> None:
+    """Torch's version and NumPy's float64 are what they look like; what JSON has no word for is refused."""
+    record = quality_record(CASE, snr_db=np.float64(12.5), environment={"versions": {"torch": Version("2.13.0")}})
+    read = load_record(dump_record(record))
+    assert read == record
+    assert type(read.environment["versions"]["torch"]) is str
+    with pytest.raises(TypeError, match="Path is no JSON value"):
+        dump_record(replace(FAILED, environment={"home": Path("/")}))
 
 
 def test_a_line_cut_off_costs_only_itself(tmp_path: Path) -> None:

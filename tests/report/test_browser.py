@@ -73,7 +73,7 @@ def faster(record: Record, factor: float) -> Record:
 def h100_page(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A report of the published records."""
     out = tmp_path_factory.mktemp("h100") / "report.html"
-    return write_report(ROOT / "reports" / "published" / "h100", out=out).html.as_uri()
+    return write_report(ROOT / "reports" / "2026-11-22-h100-pytorch", out=out).html.as_uri()
 
 
 @pytest.fixture(scope="module")

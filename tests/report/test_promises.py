@@ -59,8 +59,8 @@ def test_more_than_promised_and_nearly_held_are_said(tmp_path: Path) -> None:
 def test_the_two_cases_compared_are_named(tmp_path: Path) -> None:
     """Every figure names its case and its baseline case, of both baselines."""
     records = [speed_record(EAGER), speed_record(HALF), speed_record(FAST)]
-    fp32 = checks(tmp_path / "a", records)["speed"].measured
-    fp16 = checks(tmp_path / "b", records, "eager fp16")["speed"].measured
+    fp32 = given(checks(tmp_path / "a", records)["speed"].measured)
+    fp16 = given(checks(tmp_path / "b", records, "eager fp16")["speed"].measured)
     assert (fp32.test, fp32.base) == (FAST.id, EAGER.id)
     assert (fp16.test, fp16.base) == (FAST.id, HALF.id)
 
@@ -85,7 +85,7 @@ def test_latency_is_the_callers_wait(tmp_path: Path) -> None:
         record = speed_record(case)
         timing = replace(speed_of(record).timing, host_samples_ms=(host_ms,) * 10, host_median_ms=host_ms)
         records.append(changed(record, timing=timing))
-    measured = checks(tmp_path, records)["latency"].measured
+    measured = given(checks(tmp_path, records)["latency"].measured)
     assert (measured.value, measured.low, measured.high) == pytest.approx((75.0, 75.0, 75.0))
 
 
@@ -204,7 +204,7 @@ def test_the_verdict_on_the_sound_stands_beside_the_promise(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("launch_ms", "waited"), [(7.2, True), (7.19, False), (None, False)])
-def test_eager_that_waited_for_its_host_is_told(tmp_path: Path, launch_ms: float | None, waited: bool) -> None:
+def test_a_launch_bound_eager_is_named(tmp_path: Path, launch_ms: float | None, waited: bool) -> None:
     """From launches that took nine tenths of the time on; speed by its own rounds, latency by eager's own case."""
     eager, fast, batched = speed_record(EAGER), speed_record(FAST), speed_record(replace(FAST, batch=4))
     eager = changed(eager, timing=replace(speed_of(eager).timing, median_ms=8.0, launch_median_ms=launch_ms))
@@ -212,15 +212,15 @@ def test_eager_that_waited_for_its_host_is_told(tmp_path: Path, launch_ms: float
     batched = changed(batched, speedup_fp32=replace(given(speed_of(batched).speedup_fp32), baseline_median_ms=8.0))
     records = [eager, changed(fast, speedup_fp32=turn), batched]
     found = checks(tmp_path / "run", records)
-    words = "eager waited for its host here: 7.20 ms by its clock until it was launched, 8.00 ms in all by the device's"
+    words = "eager is launch-bound here: 7.20 ms by the host's clock until launched, 8.00 ms in all by the device's"
     assert [key for key, check in found.items() if words in check.reason] == (["speed", "latency"] if waited else [])
-    otherwise = "it does not fill the device" if launch_ms else "it waits for its host, or does not fill the device"
+    otherwise = "it does not fill the device" if launch_ms else "it is launch-bound, or does not fill the device"
     for key in ("speed", "latency"):
         assert found[key].reason.endswith(words if waited else otherwise)
     run = load_run(tmp_path / "run")
-    sentences = [sentence for _, _, sentence in summary(check_promises(run)) if "waited for its host in 1" in sentence]
+    sentences = [sentence for _, _, sentence in summary(check_promises(run)) if "launch-bound in 1" in sentence]
     assert len(sentences) == (2 if waited else 0)
-    warned = [text for text in warnings_of(run) if "waited for its host" in text]
+    warned = [text for text in warnings_of(run) if "launch-bound" in text]
     assert len(warned) == waited
     assert all(text.startswith("In 1 of 4 comparisons with eager in turn") for text in warned)
 

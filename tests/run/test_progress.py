@@ -13,14 +13,14 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_nothing_is_written_where_nobody_watches(capsys: pytest.CaptureFixture[str]):
+def test_nothing_is_written_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
     """Standard error that is not a terminal stays empty, and the items come through."""
     assert list(progress(range(3), "figures")) == [0, 1, 2]
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
 
 
-def test_a_terminal_is_told_how_far(monkeypatch: pytest.MonkeyPatch):
+def test_a_terminal_is_told_how_far(monkeypatch: pytest.MonkeyPatch) -> None:
     """The line counts the items, gives a time left from the second on, and is wiped at the end."""
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
@@ -32,7 +32,7 @@ def test_a_terminal_is_told_how_far(monkeypatch: pytest.MonkeyPatch):
     assert lines[-1] == "\x1b[K"
 
 
-def test_the_time_left_follows_the_pace():
+def test_the_time_left_follows_the_pace() -> None:
     """Two of five steps in ten seconds leave fifteen."""
     now = [100.0]
     counter = Progress(5, clock=lambda: now[0])

@@ -11,13 +11,15 @@ from torch import Tensor
 
 from bench import backend as base
 from bench.audio.mel import LOG_FLOOR
-from bench.audio.speech import speech_inputs
+from bench.audio.speech import Voice
 from bench.backend import Backend, Request, Runner, register
+from bench.backends import backends
 from bench.backends.eager import Eager
 from bench.case import Case
 from bench.records.jsonl import dump_record, load_record
 from bench.records.schema import Record, Status
 from bench.run.quality import judge_case
+from bench.run.session import Session
 from bench.run.settings import Settings
 from bench.spec import V3
 from tests.synthetic_records import sound_of
@@ -32,9 +34,16 @@ def settings(v3_directory: Path, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
+def session(settings: Settings) -> Iterator[Session]:
+    """What its cases share."""
+    with Session(settings) as session:
+        yield session
+
+
+@pytest.fixture
 def plant() -> Iterator[Callable[[Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]], None]]:
     """Registers a backend ``planted``: eager, its calls handed through a function that may spoil them."""
-    before = dict(base.backends())
+    before = dict(backends())
 
     def planted(spoil: Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]) -> None:
         class Planted(Backend):
@@ -48,22 +57,22 @@ def plant() -> Iterator[Callable[[Callable[[Callable[[Tensor], Tensor], Tensor],
                 return replace(runner, run=lambda mel: spoil(runner.run, mel))
 
         register(Planted)
-        base.backends.cache_clear()
+        backends.cache_clear()
 
     yield planted
-    base._REGISTRY.clear()
-    base._REGISTRY.update(before)
-    base.backends.cache_clear()
+    base.REGISTRY.clear()
+    base.REGISTRY.update(before)
+    backends.cache_clear()
 
 
-def judged(settings: Settings, backend: str, batch: int = 1, frames: int = FRAMES, precision: str = "fp32") -> Record:
+def judged(session: Session, backend: str, batch: int = 1, frames: int = FRAMES, precision: str = "fp32") -> Record:
     """The record of one judged case."""
-    return judge_case(Case("v3", backend, precision, batch, frames), settings)
+    return judge_case(Case("v3", backend, precision, batch, frames), session)
 
 
-def test_eager_against_itself_is_the_noise_floor(settings: Settings) -> None:
+def test_eager_against_itself_is_the_noise_floor(session: Session) -> None:
     """Eager float32 passes with nothing to say, on every input, and its error is one times its own."""
-    record = judged(settings, "eager")
+    record = judged(session, "eager")
     assert record.status is Status.OK
     sound = sound_of(record)
     assert (sound.verdict, sound.decided_by, sound.reason) == ("pass", "", "")
@@ -77,9 +86,9 @@ def test_eager_against_itself_is_the_noise_floor(settings: Settings) -> None:
     assert load_record(dump_record(record)) == record
 
 
-def test_bf16_is_judged_as_bf16(settings: Settings) -> None:
+def test_bf16_is_judged_as_bf16(session: Session) -> None:
     """Half the bits are no failure under their own label, and far above eager's own error."""
-    record = judged(settings, "eager", precision="bf16")
+    record = judged(session, "eager", precision="bf16")
     sound = sound_of(record)
     assert sound.verdict in ("pass", "warn")
     assert sound.snr_db is not None
@@ -127,29 +136,29 @@ FAULTS: dict[str, tuple[Callable[[Callable[[Tensor], Tensor], Tensor], Tensor], 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_planted_faults_fail_by_name(
-    name: str, settings: Settings, plant: Callable[[Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]], None]
+    name: str, session: Session, plant: Callable[[Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]], None]
 ) -> None:
     """A backend with a fault fails, and the verdict names what decided."""
     spoil, decided_by = FAULTS[name]
     plant(spoil)
-    sound = sound_of(judged(settings, "planted"))
+    sound = sound_of(judged(session, "planted"))
     assert (sound.verdict, sound.decided_by) == ("fail", decided_by), sound.inputs
 
 
 def test_swapped_batch_items_fail(
-    settings: Settings, plant: Callable[[Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]], None]
+    session: Session, plant: Callable[[Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]], None]
 ) -> None:
     """A batch whose items changed places fails, and eager's own batch does not."""
     plant(lambda run, mel: run(mel).flip(0))
-    swapped = sound_of(judged(settings, "planted", batch=2))
+    swapped = sound_of(judged(session, "planted", batch=2))
     assert swapped.verdict == "fail"
     assert swapped.inputs["batch"].reason == "batch item 0 holds the output of item 1"
-    assert sound_of(judged(settings, "eager", batch=2)).verdict == "pass"
+    assert sound_of(judged(session, "eager", batch=2)).verdict == "pass"
 
 
-def test_chunk_length_is_kept_to_listen_to(settings: Settings) -> None:
+def test_chunk_length_is_kept_to_listen_to(session: Session, settings: Settings) -> None:
     """A streaming chunk leaves reference, test and difference beside the records, as the record says."""
-    record = judged(settings, "eager", frames=23)
+    record = judged(session, "eager", frames=23)
     assert set(record.files) == {"reference", "test", "difference"}
     for path in record.files.values():
         samples, rate = soundfile.read(settings.directory / path)
@@ -158,7 +167,7 @@ def test_chunk_length_is_kept_to_listen_to(settings: Settings) -> None:
 
 def test_inputs_are_what_they_are_called() -> None:
     """Loud is louder and quiet quieter by their decibels, the pause is silent, and all differ."""
-    inputs = speech_inputs(None, V3, 2, 30)
+    inputs = Voice(None, V3).inputs(2, 30)
     assert all(mel.shape == (2, 100, 30) for name, mel in inputs.items() if name != "other length")
     assert inputs["other length"].shape == (2, 100, 21)
     sounding = inputs["other speech"] > LOG_FLOOR + 0.01

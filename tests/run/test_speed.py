@@ -3,6 +3,7 @@
 import pickle
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from bench.backends import backends
 from bench.backends.eager import Eager
 from bench.case import Case
 from bench.errors import InputError, UnsupportedError, WrongOutputError
+from bench.measure import sampling as sampling_module
 from bench.measure.clock import Clock, Duration, WallClock
 from bench.measure.sampling import StopRule
 from bench.precision import find_precision
 from bench.records.jsonl import dump_record, load_record
-from bench.records.schema import Memory, Record, Speed, Status, break_even_inferences
+from bench.records.schema import EffectivePrecision, Memory, Record, Speed, Status, break_even_inferences
 from bench.run import speed
+from bench.run.session import Prepared, Session
 from bench.run.settings import Settings
 from bench.run.speed import measure_case
 from bench.spec import V3
@@ -38,15 +41,22 @@ def settings(v3_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Se
 
 
 @pytest.fixture(scope="module")
-def eager(settings: Settings) -> Record:
-    """Eager fp32, batch 2."""
-    return measure_case(Case("v3", "eager", "fp32", 2, 2), settings)
+def session(settings: Settings) -> Iterator[Session]:
+    """What its cases share."""
+    with Session(settings) as session:
+        yield session
 
 
 @pytest.fixture(scope="module")
-def lowered(settings: Settings) -> Record:
+def eager(session: Session) -> Record:
+    """Eager fp32, batch 2."""
+    return measure_case(Case("v3", "eager", "fp32", 2, 2), session)
+
+
+@pytest.fixture(scope="module")
+def lowered(session: Session) -> Record:
     """TorchScript in bfloat16, which has two baselines."""
-    return measure_case(Case("v3", "torchscript", "bf16", 1, 1), settings)
+    return measure_case(Case("v3", "torchscript", "bf16", 1, 1), session)
 
 
 def test_record_is_complete(eager: Record, settings: Settings, v3_directory: Path) -> None:
@@ -88,7 +98,7 @@ def test_figures_follow_from_the_samples(eager: Record) -> None:
     assert timing.launch_median_ms is None
 
 
-def test_what_waits_for_its_host_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_waits_for_its_host_is_told(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """The case's launches are the case's and the baseline's the baseline's, in the record and after reading it."""
 
     class Launching(WallClock):
@@ -102,7 +112,7 @@ def test_what_waits_for_its_host_is_told(settings: Settings, monkeypatch: pytest
             return Duration(device_ms, host_ms, device_ms * (0.1 if half else 1.0))
 
     monkeypatch.setattr(speed, "clock_for", lambda _device: Launching())
-    record = load_record(dump_record(measure_case(Case("v3", "torchscript", "bf16", 1, 1), settings)))
+    record = load_record(dump_record(measure_case(Case("v3", "torchscript", "bf16", 1, 1), session)))
     assert record.status is Status.OK, record.reason
     found = speed_of(record)
     timing, fp32, same = found.timing, found.speedup_fp32, found.speedup_same_precision
@@ -159,46 +169,46 @@ def ranged() -> Iterator[type[Backend]]:
 
     Its attribute ``spoil`` is what becomes of its engine for one shape.
     """
-    before = dict(base.backends())
+    before = dict(backends())
 
     class Ranged(EngineBackend):
         name = "ranged"
         options = ("shapes",)
-        spoil = staticmethod(lambda runner: runner)
+        spoil: Callable[[Runner], Runner] = staticmethod(lambda runner: runner)
 
         def unavailable_reason(self, _: object) -> None:
             return None
 
         def prepare(self, request: Request) -> Runner:
             runner = Eager().prepare(request)
-            if self.static_twin(request.case):
+            if self.static_baseline(request.case):
                 return replace(runner, run=lambda mel: [runner.run(mel) for _ in range(3)][-1])
-            return self.spoil(runner)
+            return type(self).spoil(runner)
 
     base.register(Ranged)
-    base.backends.cache_clear()
+    backends.cache_clear()
     yield Ranged
-    base._REGISTRY.clear()
-    base._REGISTRY.update(before)
-    base.backends.cache_clear()
+    base.REGISTRY.clear()
+    base.REGISTRY.update(before)
+    backends.cache_clear()
 
 
-def test_a_range_of_shapes_is_run_in_turn_with_its_own_shape(settings: Settings, ranged: type[Backend]) -> None:
-    """An engine that does three times the work of its static twin has a third of its speed, from the same rounds."""
-    record = measure_case(Case("v3", "ranged", "fp32", 1, 2, (("shapes", "dynamic"),)), settings)
+def test_a_range_of_shapes_is_run_in_turn_with_its_own_shape(session: Session, ranged: type[Backend]) -> None:
+    """An engine that does three times the work of the static engine has a third of its speed, from the same rounds."""
+    record = measure_case(Case("v3", "ranged", "fp32", 1, 2, (("shapes", "dynamic"),)), session)
     found = speed_of(record).speedup_static
     assert found is not None
     assert found.baseline == "v3-ranged-fp32-b1-t2"
     assert len(found.baseline_samples_ms) == speed_of(record).timing.rounds
     assert found.ratio == pytest.approx(1 / 3, rel=0.4)
     assert load_record(dump_record(record)) == record
-    static = measure_case(Case("v3", ranged.name, "fp32", 1, 2), settings)
+    static = measure_case(Case("v3", ranged.name, "fp32", 1, 2), session)
     assert static.status is Status.OK
     assert speed_of(static).speedup_static is None
 
 
 @pytest.mark.parametrize(
-    ("twins", "shapes", "compared"),
+    ("wanted", "shapes", "compared"),
     [
         ("all", "1x1_1x3_1x9", True),
         ("best", "1x1_1x3_1x9", False),
@@ -206,12 +216,12 @@ def test_a_range_of_shapes_is_run_in_turn_with_its_own_shape(settings: Settings,
         ("off", "1x1_1x2_1x9", False),
     ],
 )
-def test_twins_are_built_where_they_are_wanted(
-    settings: Settings, ranged: type[Backend], twins: str, shapes: str, compared: bool
+def test_static_baselines_are_built_where_they_are_wanted(
+    settings: Settings, ranged: type[Backend], wanted: str, shapes: str, compared: bool
 ) -> None:
     """Everywhere, at the shapes that an engine is tuned for, or nowhere."""
     case = Case("v3", ranged.name, "fp32", 1, 2, (("shapes", shapes),))
-    record = measure_case(case, replace(settings, twins=twins))
+    record = measure_case(case, Session(replace(settings, static_baseline=wanted)))
     assert record.status is Status.OK, record.reason
     assert (speed_of(record).speedup_static is not None) is compared
 
@@ -224,7 +234,7 @@ def _fails(error: Exception) -> Callable[[Runner], Runner]:
 
 
 def _other_precision(runner: Runner) -> Runner:
-    def effective(_: object) -> None:
+    def effective(_: torch.Tensor) -> EffectivePrecision:
         raise WrongOutputError("labelled fp32, but its convolutions ran in float16.")
 
     return replace(runner, effective=effective)
@@ -243,8 +253,8 @@ def _other_precision(runner: Runner) -> Runner:
         ),
     ],
 )
-def test_a_twin_that_is_none_costs_its_figure_only(
-    settings: Settings,
+def test_a_static_baseline_that_fails_costs_its_figure_only(
+    session: Session,
     ranged: type[Backend],
     monkeypatch: pytest.MonkeyPatch,
     spoil: Callable[[Runner], Runner],
@@ -252,14 +262,14 @@ def test_a_twin_that_is_none_costs_its_figure_only(
 ) -> None:
     """Whatever is wrong with the static engine, the case keeps its own figures and says why that one is blank."""
     monkeypatch.setattr(ranged, "spoil", staticmethod(spoil))
-    record = measure_case(Case("v3", "ranged", "fp32", 1, 2, (("shapes", "dynamic"),)), settings)
+    record = measure_case(Case("v3", "ranged", "fp32", 1, 2, (("shapes", "dynamic"),)), session)
     assert record.status is Status.OK
     assert speed_of(record).speedup_static is None
     assert record.build is not None
     assert record.build.details["static"] == said
 
 
-def test_eight_bits_have_only_fp32_to_be_compared_with(settings: Settings, ranged: type[Backend]) -> None:
+def test_eight_bits_have_only_fp32_to_be_compared_with(session: Session, ranged: type[Backend]) -> None:
     """An int8 case runs in turn with eager fp32 alone, which its build is weighed against too."""
     prepare = Eager().prepare
 
@@ -269,7 +279,7 @@ def test_eight_bits_have_only_fp32_to_be_compared_with(settings: Settings, range
         return replace(runner, run=lambda mel: runner.run(mel[..., :1]).repeat(1, 1, mel.shape[-1]))
 
     ranged.prepare = as_fp32  # type: ignore[method-assign, assignment]
-    record = measure_case(Case("v3", "ranged", "int8", 1, 40), settings)
+    record = measure_case(Case("v3", "ranged", "int8", 1, 40), session)
     assert record.status is Status.OK, record.reason
     assert speed_of(record).speedup_same_precision is None
     assert given(speed_of(record).speedup_fp32).baseline == "v3-eager-fp32-b1-t40"
@@ -296,37 +306,41 @@ def test_memory_on_a_cpu_is_the_resident_set(eager: Record) -> None:
     assert blank == {item.name for item in fields(Memory)} - known
 
 
-def test_warm_up_is_counted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warm_up_is_counted(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """The recorded warm-up calls are those that really ran before the first sample."""
     case = Case("v3", "eager", "fp32", 1, 1)
     calls: list[str] = []
-    prepare = speed.prepare
+    open_case = Session.open
 
-    def counting(*arguments: object, **named: object) -> object:
-        prepared = prepare(*arguments, **named)  # type: ignore[arg-type]
+    @contextmanager
+    def counting(self: Session, of: Case) -> Iterator[Prepared]:
+        with open_case(self, of) as prepared:
+            yield counted_calls(prepared)
+
+    def counted_calls(prepared: Prepared) -> Prepared:
         run, effective = prepared.runner.run, prepared.runner.effective
 
-        def counted(mel: object) -> object:
+        def counted(mel: torch.Tensor) -> torch.Tensor:
             calls.append("call")
             return run(mel)
 
-        def watched(mel: object) -> object:
+        def watched(mel: torch.Tensor) -> EffectivePrecision:
             calls.append("call")
             return effective(mel)
 
         runner = replace(prepared.runner, run=counted, effective=watched)
         return replace(prepared, runner=runner)
 
-    sample = speed.sample
+    sample = sampling_module.sample
     before = []
 
     def sampling(*arguments: object) -> object:
         before.append(len(calls))
         return sample(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(speed, "prepare", counting)
+    monkeypatch.setattr(Session, "open", counting)
     monkeypatch.setattr(speed, "sample", sampling)
-    timing = speed_of(measure_case(case, settings)).timing
+    timing = speed_of(measure_case(case, session)).timing
     # Memory is weighed over two more calls.
     assert before == [timing.warmup_rounds + 2]
     assert timing.warmup_rounds >= speed.WARMUP_MIN_CALLS + 1
@@ -366,9 +380,9 @@ def test_warm_up_goes_on_until_two_calls_agree() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in backends() if name.startswith("tensorrt")])
-def test_a_backend_that_cannot_run_is_a_row(settings: Settings, name: str) -> None:
+def test_a_backend_that_cannot_run_is_a_row(session: Session, name: str) -> None:
     """On a CPU the TensorRT backends leave a row with one sentence and no figure."""
-    record = measure_case(Case("v3", name, "fp32", 1, 2), settings)
+    record = measure_case(Case("v3", name, "fp32", 1, 2), session)
     assert record.status is Status.UNAVAILABLE
     assert record.reason.startswith("TensorRT")
     assert "needs an NVIDIA GPU" in record.reason
@@ -377,9 +391,9 @@ def test_a_backend_that_cannot_run_is_a_row(settings: Settings, name: str) -> No
     assert record.environment["versions"]["torch"]
 
 
-def test_a_precision_that_the_device_lacks_is_a_row(settings: Settings) -> None:
+def test_a_precision_that_the_device_lacks_is_a_row(session: Session) -> None:
     """tf32 on a CPU is unsupported, in one sentence."""
-    record = measure_case(Case("v3", "eager", "tf32", 1, 2), settings)
+    record = measure_case(Case("v3", "eager", "tf32", 1, 2), session)
     assert (record.status, record.reason) == (Status.UNSUPPORTED, "tf32 exists on NVIDIA GPUs only.")
 
 
@@ -392,4 +406,4 @@ def test_a_case_can_go_to_another_process_and_back(eager: Record, settings: Sett
 def test_unusable_weights_are_no_row(settings: Settings, tmp_path: Path) -> None:
     """What the user gave and cannot be used is an error, not the outcome of a case."""
     with pytest.raises(InputError, match="do not exist"):
-        measure_case(Case("v3", "eager", "fp32", 1, 2), replace(settings, weights=(str(tmp_path / "none"),)))
+        measure_case(Case("v3", "eager", "fp32", 1, 2), Session(replace(settings, weights=(str(tmp_path / "none"),))))

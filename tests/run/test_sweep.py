@@ -1,6 +1,7 @@
 """Profiles and command-line lists become cases, and mistakes in them one sentence."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,15 @@ from bench.measure.sampling import StopRule
 from bench.run.sweep import Profile, load_profile, parse_backend, profile_directory
 from bench.trt.shapes import parse_shapes
 
-GRID = {"versions": ["v3", "v4"], "precisions": ["fp32"], "batches": [1, 4], "frames": ["t_ref", 9]}
+GRID: dict[str, list[Any]] = {
+    "versions": ["v3", "v4"],
+    "precisions": ["fp32"],
+    "batches": [1, 4],
+    "frames": ["t_ref", 9],
+}
 
 
-def profile(**changes: list[object]) -> Profile:
+def profile(**changes: list[Any]) -> Profile:
     """A profile of one grid over eager."""
     return Profile("one", ({"backends": ["eager"], **GRID, **changes},), StopRule())
 
@@ -82,7 +88,7 @@ def test_unknown_options(text: str) -> None:
         ("batches", float("nan"), "batches are whole numbers from 1, not nan"),
     ],
 )
-def test_wrong_values_are_named(axis: str, value: object, message: str) -> None:
+def test_wrong_values_are_named(axis: str, value: Any, message: str) -> None:
     """A value that names nothing, or is no positive whole number, is one sentence with the value."""
     with pytest.raises(InputError) as caught:
         profile().cases({axis: [value]})
@@ -92,7 +98,7 @@ def test_wrong_values_are_named(axis: str, value: object, message: str) -> None:
 def test_shapes_asks_about_ranges_only() -> None:
     """Every case of the profile is an engine for a range, inside it, at, below and above its optimum."""
     cases = load_profile("shapes").cases()
-    assert all(find_backend(case.backend).static_twin(case) for case in cases)
+    assert all(find_backend(case.backend).static_baseline(case) for case in cases)
     for case in cases:
         shapes = parse_shapes(dict(case.options)["shapes"], (case.batch, case.frames))
         assert shapes.pick((case.batch, case.frames)) is not None

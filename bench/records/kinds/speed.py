@@ -62,7 +62,7 @@ class Timing:
             "Launch",
             "ms",
             LOWER,
-            help="Host's time until the call returned; where it is nearly the median, the device waited for the host.",
+            help="Host's time until the call returned; where it is nearly the median, the case is launch-bound.",
         ),
     ] = None
 
@@ -111,7 +111,7 @@ class Speedup:
 
     @property
     def baseline_waits_for_host(self) -> bool:
-        """Whether the baseline's device waited for the host: the ratio is then the host's, too."""
+        """Whether the baseline is launch-bound: the ratio is then the host's, too."""
         return waits_for_host(self.baseline_launch_median_ms, self.baseline_median_ms)
 
 

@@ -104,7 +104,7 @@ def ranges(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     """What an engine for a range of shapes costs against one for a single shape, over length."""
     rows = [row for row in group.rows if row.measured.speedup_static]
     if not rows:
-        return "Not drawn: no engine for a range of shapes was run in turn with one for its shape alone."
+        return "Not drawn: no engine for a range of shapes was run in turn with its static baseline."
     series: dict[tuple[str, int], list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.case.frames):
         series.setdefault((row.configuration, row.case.batch), []).append(row)
@@ -120,11 +120,11 @@ def ranges(group: Group, marks: Marks) -> tuple[Figure, str] | str:
     axes.axhline(1, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
     log_axes(axes, "x")
     axes.set_xlabel("frames")
-    axes.set_ylabel("time over the static engine's")
+    axes.set_ylabel("time over its static baseline's")
     legend(drawing, [axes])
     return drawing, (
-        "Time of an engine that takes a range of batches and lengths over the time of one built for the shape alone, "
-        "rounds run in turn. 1 (dotted line) is no cost; options give the range."
+        "Time of an engine for a range of batches and lengths over that of its static baseline, the engine built for "
+        "the shape alone, rounds run in turn. 1 (dotted line) is no cost; options give the range."
     )
 
 

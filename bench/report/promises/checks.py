@@ -16,7 +16,7 @@ HELD, NOT_HELD, NOT_MEASURED = "held", "not held", "not measured"
 # From here on eager's own loss at a shape is told beside what is gained over it.
 _LOST = 1.5
 _HERE = "; eager takes {} as long for a frame here as at its best shape: it "
-_WAITED = "; eager waited for its host here: {} ms by its clock until it was launched, {} ms in all by the device's"
+_LAUNCH_BOUND = "; eager is launch-bound here: {} ms by the host's clock until launched, {} ms in all by the device's"
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,9 @@ def _check(
 def _told_host(measured: Measured) -> str:
     """How far eager's time is the host's, as far as that is known."""
     if measured.waited:
-        return _WAITED.format(number(measured.launch_ms), number(measured.base_ms))
+        return _LAUNCH_BOUND.format(number(measured.launch_ms), number(measured.base_ms))
     known = measured.launch_ms is not None
-    why = "does not fill the device" if known else "waits for its host, or does not fill the device"
+    why = "does not fill the device" if known else "is launch-bound, or does not fill the device"
     return told_loss(measured, _HERE + why)
 
 

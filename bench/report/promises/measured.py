@@ -44,7 +44,7 @@ class Measured:
 
     @property
     def waited(self) -> bool:
-        """Whether eager is known to have waited for its host."""
+        """Whether eager is known to be launch-bound there."""
         return self.base_ms is not None and waits_for_host(self.launch_ms, self.base_ms)
 
 

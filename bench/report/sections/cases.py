@@ -105,7 +105,7 @@ COLUMNS: tuple[Column, ...] = (
         help="Over eager of the same precision in turn, with its 95 % interval.",
     ),
     Column(
-        "Speedup, static",
+        "Over its static baseline",
         lambda row: _speedup(row.speed.speedup_static if row.speed else None),
         help="Of an engine for a range of shapes over one for this shape alone, in turn.",
     ),

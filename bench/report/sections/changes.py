@@ -62,7 +62,7 @@ class Compared:
 
 
 def compare(baseline: Path, run: Run) -> Compared:
-    """Compares a run with a baseline, as ``python -m bench compare`` does.
+    """Compares a run with a baseline, as ``vocoder-bench compare`` does.
 
     Raises:
         InputError: the baseline cannot be read.

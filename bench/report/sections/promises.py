@@ -43,19 +43,19 @@ def _found(measured: list[Check]) -> str:
     worst = max((check.measured for check in measured), key=lambda item: (item and item.eager_loss) or 0.0)
     loss = told_loss(worst, " (eager took up to {} as long for a frame there as at its best shape)")
     waited = sum(check.measured.waited for check in measured if check.measured)
-    host = f" (eager waited for its host in {waited} of them)" if waited else loss
-    return f"held in {held} of {len(measured)} comparisons, {spread}{host}"
+    bound = f" (eager is launch-bound in {waited} of them)" if waited else loss
+    return f"held in {held} of {len(measured)} comparisons, {spread}{bound}"
 
 
 class Promises(Section, anchor="promises", nav="Promises", order=20):
-    """The guide's promises, checked."""
+    """The guide's promises, and what was measured."""
 
     def __init__(self, page: Page) -> None:
         super().__init__(page)
         self._checks = check_promises(page.run)
 
     def html(self) -> Markup:
-        """A sentence for each promise, and a table of every check."""
+        """A sentence for each promise, and a table of every configuration."""
         return render(
             "sections/promises.html.j2",
             run=self.page.run,
@@ -66,7 +66,7 @@ class Promises(Section, anchor="promises", nav="Promises", order=20):
 
     def markdown(self) -> list[str]:
         """The same as two tables."""
-        lines = ["## The guide's promises", "", "| promise | vocoder | what was found |", "|---|---|---|"]
+        lines = ["## The guide's promises", "", "| promise | vocoder | measured |", "|---|---|---|"]
         lines += [_line(*cells) for cells in summary(self._checks)]
         measured = [check for check in self._checks if check.promised_backend and check.measured]
         if measured:

@@ -1,0 +1,210 @@
+"""The options of a sweep: one table, which pytest and ``vocoder-bench`` both show and both read through.
+
+Values come as the text that was typed and are checked here, so that a wrong one is the same sentence everywhere.
+Nothing heavy is imported: the table is shown before anything runs, and in a Python that lacks torch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bench.errors import InputError
+
+if TYPE_CHECKING:
+    from bench.measure.sampling import StopRule
+    from bench.run.settings import Settings
+
+# The axes of a sweep, in a profile and on the command line.
+AXES = ("versions", "backends", "precisions", "batches", "frames")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes:
+        name: With its dashes.
+        metavar: What its value is called.
+        help: One line.
+        choices: The values it takes; empty for any.
+        old: An earlier spelling that still works.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    choices: tuple[str, ...] = ()
+    old: str = ""
+
+    @property
+    def key(self) -> str:
+        """The option's name in a mapping of values."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+    @property
+    def old_key(self) -> str:
+        """The earlier spelling's name, likewise; empty where there is none."""
+        return self.old.removeprefix("--").replace("-", "_")
+
+
+OPTIONS = (
+    Option(
+        "--profile",
+        "NAME",
+        "smoke, standard, full, nightly, shapes, or a .toml file (default: smoke on a CPU, standard on a GPU)",
+    ),
+    Option("--versions", "LIST", "v3,v4"),
+    Option("--backends", "LIST", "such as eager,torchscript,tensorrt"),
+    Option("--precisions", "LIST", "such as fp32,tf32,fp16,bf16,autocast,int8,fp8"),
+    Option("--batches", "LIST", "such as 1,4"),
+    Option("--frames", "LIST", "mel frames, such as 23,468 or t_ref,t_chunk"),
+    Option("--device", "DEVICE", "cpu or cuda:N (default: the first GPU, else cpu)"),
+    Option("--weights", "LIST", "v3 directory, v4 vocoder.pth or GPT-SoVITS checkout (default: synthetic weights)"),
+    Option("--audio", "FILE", "speech for the inputs (default: the clip that the suite carries)"),
+    Option("--results", "DIR", "where runs go (default: results)"),
+    Option(
+        "--engine-cache",
+        "DIR",
+        "where built engines are kept, or off (default: the user's cache directory)",
+        old="--engines",
+    ),
+    Option(
+        "--static-baseline",
+        "WHERE",
+        "for which shapes an engine for many is compared with one for the shape alone: all, best (those that it is "
+        "tuned for) or off (default: all)",
+        choices=("all", "best", "off"),
+        old="--twins",
+    ),
+    Option("--threads", "N", "CPU threads (default: physical cores)"),
+    Option("--seed", "N", "seed of weights and order (default: 0)"),
+)
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What was asked for; None and empty stand for the default.
+
+    Attributes:
+        profile: Name or path of the profile.
+        axes: Lists that take an axis's place in the profile.
+        device: Where to run.
+        weights: Checkpoint paths.
+        audio: Speech that the inputs are made of.
+        results: Where runs go.
+        engine_cache: As :attr:`bench.run.settings.Settings.engine_cache`.
+        static_baseline: As :attr:`bench.run.settings.Settings.static_baseline`.
+        threads: CPU threads.
+        seed: Of synthetic weights and of the order within rounds.
+        notes: A sentence for each old spelling that was used.
+    """
+
+    profile: str | None = None
+    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    device: str | None = None
+    weights: tuple[str, ...] = ()
+    audio: str | None = None
+    results: str = "results"
+    engine_cache: str | None = None
+    static_baseline: str = "all"
+    threads: int | None = None
+    seed: int = 0
+    notes: tuple[str, ...] = ()
+
+    def settings(self, run_id: str, device: str, threads: int, stop: "StopRule") -> "Settings":
+        """The settings of a run.
+
+        Args:
+            run_id: Name of the run.
+            device: Where it runs.
+            threads: CPU threads where none are asked for.
+            stop: When a case has been sampled enough.
+        """
+        from bench.run.settings import Settings
+
+        return Settings(
+            run_id=run_id,
+            results=self.results,
+            device=device,
+            weights=self.weights,
+            seed=self.seed,
+            audio=self.audio,
+            threads=threads if self.threads is None else self.threads,
+            engine_cache=self.engine_cache,
+            static_baseline=self.static_baseline,
+            stop=stop,
+        )
+
+
+def read_options(values: Mapping[str, str | None]) -> SweepOptions:
+    """Checks what was typed.
+
+    Args:
+        values: Text by :attr:`Option.key` or :attr:`Option.old_key`; None or absent where nothing was typed.
+
+    Raises:
+        InputError: a value that its option does not take, or an option given in both spellings.
+    """
+    given, notes = _new_spellings(values)
+    for option in OPTIONS:
+        text = given.get(option.key)
+        if text is not None and option.choices and text not in option.choices:
+            *most, last = option.choices
+            raise InputError(f"{option.name} is {', '.join(most)} or {last}, not {text!r}")
+    weights = given.get("weights")
+    return SweepOptions(
+        profile=given.get("profile"),
+        axes={axis: split_list(f"--{axis}", given[axis]) for axis in AXES if axis in given},
+        device=given.get("device"),
+        weights=() if weights is None else tuple(split_list("--weights", weights)),
+        audio=given.get("audio"),
+        results=given.get("results", "results"),
+        engine_cache=given.get("engine_cache"),
+        static_baseline=given.get("static_baseline", "all"),
+        threads=whole_number("--threads", given["threads"], least=1) if "threads" in given else None,
+        seed=whole_number("--seed", given.get("seed", "0")),
+        notes=notes,
+    )
+
+
+def _new_spellings(values: Mapping[str, str | None]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What was typed by the options' present names, and a sentence for each old one."""
+    given, notes = {}, []
+    for option in OPTIONS:
+        new, old = values.get(option.key), values.get(option.old_key) if option.old else None
+        if new is not None and old is not None:
+            raise InputError(f"{option.old} is an old spelling of {option.name}; give one of them")
+        if old is not None:
+            notes.append(f"{option.old} is now spelled {option.name}; the old spelling still works")
+        text = old if new is None else new
+        if text is not None:
+            given[option.key] = text
+    return given, tuple(notes)
+
+
+def split_list(option: str, text: str) -> list[str]:
+    """The values of a comma-separated option.
+
+    Raises:
+        InputError: there is none.
+    """
+    values = [value.strip() for value in text.split(",") if value.strip()]
+    if not values:
+        raise InputError(f"{option} is an empty list")
+    return values
+
+
+def whole_number(name: str, text: str, least: int | None = None) -> int:
+    """The whole number that was typed for an option.
+
+    Raises:
+        InputError: it is none, or smaller than ``least``.
+    """
+    wanted = "a whole number" if least is None else f"a whole number from {least}"
+    try:
+        number = int(text)
+    except ValueError:
+        raise InputError(f"{name} is {wanted}, not {text!r}") from None
+    if least is not None and number < least:
+        raise InputError(f"{name} is {wanted}, not {number}")
+    return number
