@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MelSpec:
-    """A log-mel definition: ``ln(clamp(slaney_mel(sqrt(power + power_floor)), 1e-5))``.
+    """A log-mel definition: ``ln(clamp(slaney_mel(sqrt(power + 1e-8)), 1e-5))``.
 
     Attributes:
         sample_rate: Rate of the audio that the mel is taken from, in Hz.
         n_fft, win_length, hop_length: In samples; the window is a periodic Hann window.
         bands: Number of mel bands.
         fmin, fmax: Edges of the filter bank in Hz; None is half the sample rate.
-        power_floor: Added to the power before the root.
     """
 
     sample_rate: int
@@ -25,7 +24,6 @@ class MelSpec:
     bands: int = 100
     fmin: float = 0.0
     fmax: float | None = None
-    power_floor: float = 1e-8
 
     @property
     def frames_per_s(self) -> float:

@@ -73,7 +73,7 @@ def _log_mel(samples: Tensor, mel: MelSpec) -> Tensor:
     padded = F.pad(samples.unsqueeze(1), (pad, pad), mode="reflect").squeeze(1)
     window = torch.hann_window(mel.win_length)
     spectrum = torch.stft(padded, mel.n_fft, mel.hop_length, mel.win_length, window, center=False, return_complex=True)
-    magnitude = torch.sqrt(spectrum.real.square() + spectrum.imag.square() + mel.power_floor)
+    magnitude = torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-8)
     filters = librosa.filters.mel(sr=mel.sample_rate, n_fft=mel.n_fft, n_mels=mel.bands, fmin=mel.fmin, fmax=mel.fmax)
     return torch.log(torch.clamp(torch.from_numpy(filters) @ magnitude, min=1e-5))
 

@@ -39,7 +39,8 @@ ROUGHNESS = 0.11
 # Folds: features, slopes of their channels (their sum and first moment are 0, so that leaks and far values cancel), where
 # they begin and how far apart they lie in RMS of the feature, and the steepest slope.
 FEATURES, SLOPES, BEGINS, APART, STEEP = 2, (1, -2, 2, -2, 1), 1.2, 0.15, 40.0
-# Pairs: channels that cancel, and what they carry beside the others, RMS. Speech's mean log-mel over silence, RMS.
+# Pairs of channels that cancel, and what they would carry of loudness among 512 channels, RMS; speech's log-mel over
+# silence, RMS. They carry differences of neighbouring bands, which are a tenth of that.
 PAIRS, CARRIED, LOUDNESS = 1, 1200.0, 6.0
 # Share of a residual branch, as a standard deviation.
 BRANCH = 0.4
@@ -112,7 +113,9 @@ def _sharpen(model: BigVgan | HifiGan, seed: int) -> None:
     bias = torch.zeros(first.out_channels, dtype=torch.float64)
     bands, taps = weight.shape[1:]
     pairs = min(PAIRS, first.out_channels // 16)
-    shape = _spread(seed, "pairs", torch.Size([pairs, bands]), CARRIED / (LOUDNESS * math.sqrt(bands))).double()
+    # As large beside all channels together, however many there are.
+    carried = CARRIED * math.sqrt(first.out_channels / 512) / (LOUDNESS * math.sqrt(bands))
+    shape = _spread(seed, "pairs", torch.Size([pairs, bands]), carried).double()
     # Differences of neighbours leave nothing of loudness, so that what a pair carries comes and goes with the sound.
     shape = (shape - shape.roll(-1, 1)) / math.sqrt(2.0)
     weight[: 2 * pairs] = (shape[..., None] / taps).expand(-1, -1, taps).repeat(2, 1, 1)
