@@ -84,7 +84,8 @@ class Session:
         device: Where cases run.
         engine_cache: The engine cache; None where nothing is kept.
         watch: Hears when a build begins and when it ends.
-        references: The quality suite's reference outputs of the shape judged last, by the reference's case.
+        references: The quality suite's reference outputs of the shape judged last, by the
+            reference's case and the type that its mels were rounded to.
 
     A length counts as run with the first case that is opened at it; see :meth:`lengths_run`.
 
@@ -97,7 +98,7 @@ class Session:
         self.settings = settings
         self.device = torch.device(settings.device)
         self.engine_cache: EngineCache | None = find_engine_cache(settings.engine_cache)
-        self.references: Latest[Case, dict[str, list[NDArray[np.float32]]]] = Latest()
+        self.references: Latest[Case, dict[torch.dtype, dict[str, list[NDArray[np.float32]]]]] = Latest()
         self.watch: Callable[[Stage], None] = lambda _: None
         self._folder = Path.cwd()
         self._loaded: dict[str, tuple[Vocoder, Weights]] = {}
