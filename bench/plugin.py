@@ -227,7 +227,7 @@ def _left_to_benchmark(config: pytest.Config, kind: str) -> bool:
 def pytest_runtest_protocol(item: pytest.Item) -> None:
     """Begins no case after a signal."""
     if _SWEEP in item.config.stash and _SIGNALS.number is not None:
-        pytest.exit(sentence(_SIGNALS.number), returncode=128 + _SIGNALS.number)
+        pytest.exit(sentence(_SIGNALS.number))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -236,7 +236,8 @@ def pytest_pyfunc_call() -> Iterator[None]:
     try:
         return (yield)
     except StopSweep as stop:
-        pytest.exit(str(stop), returncode=128 + stop.number)
+        # pytest's summary comes with its own exit code alone; pytest_sessionfinish puts the signal's in its place.
+        pytest.exit(str(stop))
 
 
 @pytest.fixture(scope="session")
