@@ -208,7 +208,7 @@ def test_a_path_with_a_blank_is_no_test(checkout: Checkout) -> None:
     voice = Path("voice")
     voice.mkdir()
     (voice / "conftest.py").write_text("print('CODE BESIDE IT RAN', flush=True)", encoding="utf-8")
-    for option in ("--audio", "--results", "--engine-cache", "--resume", "--weights"):
+    for option in ("--audio", "--weights"):
         early = checkout.run("-p", "bench.plugin", "suites", option, "voice", "-s", "--collect-only")
         late = checkout.run("suites", option, "voice", "-s", "--collect-only")
         for result in (early, late):

@@ -60,7 +60,7 @@ WAYS: dict[str, Callable[[], object]] = {
     "threads": lambda: torch.set_num_threads(2),
     "float64": lambda: torch.set_default_dtype(torch.float64),
     "warn": lambda: warnings.warn("planted warning", stacklevel=1),
-    "closestd": lambda: (os.close(1), os.close(2)),
+    "closestd": lambda: os.closerange(1, 3),
     "fork": forked,
 }
 
