@@ -85,6 +85,19 @@ V4 = VocoderSpec(
 )
 SPECS = {spec.version: spec for spec in (V3, V4)}
 
+DEMO_NAME = "trained demo weights (HiFi-GAN V1 universal, 22.05 kHz, 80 bands), not GPT-SoVITS's"
+"""What records and pages call the weights of ``--weights trained-demo``."""
+SYNTHETIC_CAVEAT = "Synthetic weights: speed and memory stand for the real model's, the sound and its error do not."
+SYNTHETIC_V3_CAVEAT = (
+    "Nobody publishes a trained BigVGAN in a package, so that v3's synthetic weights are shaped on trained HiFi-GAN "
+    "networks: the rounding error of the real v3 is not known."
+)
+DEMO_CAVEAT = (
+    "The weights are trained, but not GPT-SoVITS's: a HiFi-GAN V1 for 22.05 kHz speech and 80 bands stands for v4, with "
+    "the same blocks at other rates. Its sound and its rounding error are a real network's; its times are not v4's."
+)
+"""What a page says of weights that are not the user's own."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -103,3 +116,15 @@ class Weights:
     sha256: str
     parameters: int
     seed: int | None = None
+
+    def caveats(self, version: str) -> tuple[str, ...]:
+        """What a page has to say of these weights as those of a version; nothing of a checkpoint.
+
+        >>> Weights(False, DEMO_NAME, "", 1).caveats("v4") == (DEMO_CAVEAT,)
+        True
+        """
+        if self.name == DEMO_NAME:
+            return (DEMO_CAVEAT,)
+        if not self.synthetic:
+            return ()
+        return (SYNTHETIC_CAVEAT, SYNTHETIC_V3_CAVEAT) if version == "v3" else (SYNTHETIC_CAVEAT,)

@@ -1,14 +1,15 @@
 """One comparison of two waveforms: every measure, and why one is missing."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
+from bench.quality import continuity, hearing, spectral, structure, waveform
 from bench.quality import perceptual as listeners
-from bench.quality import spectral, waveform
 from bench.quality.waveform import Signal
 from bench.records.facts import Better, facts_of
 from bench.records.fidelity import Fidelity
@@ -23,6 +24,13 @@ LEGACY_METRICS = ("similarity",)
 """Columns that tables mark as legacy: kept because others quote them, never a reason for a verdict."""
 
 METRICS = tuple(facts_of(Fidelity))
+
+
+@dataclass(frozen=True)
+class BatchFidelity(Fidelity):
+    """The worst figures of a batch, and its items, which a verdict looks at one by one."""
+
+    items: tuple[Fidelity, ...] = ()
 
 
 def _farthest(values: list[float]) -> float:
@@ -79,7 +87,7 @@ def worst(items: tuple[Fidelity, ...]) -> Fidelity:
             everywhere = all(other.notes.get(name) == note for other in items)
             text = note if everywhere else f"item {index}: {note}"
             notes[name] = text if everywhere or name not in notes else f"{notes[name]}; {text}"
-    return Fidelity(**values, notes=notes)
+    return BatchFidelity(**values, notes=notes, items=items)
 
 
 def _checked(reference: ArrayLike, test: ArrayLike, sample_rate: int) -> tuple[Signal, Signal]:
@@ -136,6 +144,7 @@ def _compare_one(reference: Signal, test: Signal, sample_rate: int, perceptual: 
         with np.errstate(over="ignore", invalid="ignore"):
             _waveform(found, reference, test, sample_rate)
             _spectral(found, reference, test, sample_rate)
+            _structural(found, reference, test, sample_rate)
             _perceptual(found, reference, test, sample_rate, perceptual)
         for name, value in found.values.items():
             if value is not None and not np.isfinite(value):
@@ -154,6 +163,7 @@ def _clipped(signal: NDArray[np.float64]) -> int:
 def _waveform(found: _Measured, reference: Signal, test: Signal, sample_rate: int) -> None:
     error = np.abs(test - reference)
     peak = float(np.max(np.abs(reference)))
+    segments = waveform.segment_snrs_db(reference, test, sample_rate)
     aligned = waveform.alignment(reference, test, sample_rate)
     found.values |= {
         "level_db": waveform.level_db(test),
@@ -163,7 +173,10 @@ def _waveform(found: _Measured, reference: Signal, test: Signal, sample_rate: in
         "max_abs": float(np.max(error)),
         "p999_abs": float(np.percentile(error, 99.9)),
         "snr_db": waveform.snr_db(reference, test),
-        "worst_segment_snr_db": waveform.worst_segment_snr_db(reference, test, sample_rate),
+        "worst_segment_snr_db": float(segments.min()),
+        "segment_snr_median_db": float(np.median(segments)),
+        "segment_snr_p05_db": float(np.percentile(segments, 5)),
+        "dc_db": waveform.ratio_db(float(np.mean(test - reference)) ** 2, 1.0),
         "segment_level_change_db": waveform.segment_level_change_db(reference, test, sample_rate),
         "peak_change_db": waveform.peak_change_db(reference, test),
     }
@@ -199,8 +212,30 @@ def _spectral(found: _Measured, reference: Signal, test: Signal, sample_rate: in
     found.values["mcd_db"] = spectral.mel_cepstral_distortion_db(*mels)
 
 
+def _structural(found: _Measured, reference: Signal, test: Signal, sample_rate: int) -> None:
+    before, after = (hearing.band_powers(signal, sample_rate) for signal in (reference, test))
+    changes = hearing.heard_changes_db(before, after, sample_rate)
+    error = structure.residual(reference, test)
+    found.values |= {
+        "heard_db": hearing.heard_distance_db(changes),
+        "heard_peak_db": hearing.heard_peak_db(changes),
+        "heard_band_db": hearing.heard_band_db(changes),
+        "band_loss_db": hearing.band_loss_db(before, after, sample_rate),
+        "click_crest": structure.click_crest(reference, error, sample_rate),
+        "hole_db": continuity.hole_db(reference, test, sample_rate),
+        "still_s": continuity.still_s(reference, test, sample_rate),
+    }
+    short = "the signal is too short to tell"
+    found.put("click_train", structure.click_train(error, sample_rate), short)
+    found.put("tone_db", structure.tone_db(reference, error, sample_rate), short)
+    found.put("image_db", structure.image_db(reference, error, sample_rate), short)
+    found.put("slip_samples", continuity.slip_samples(reference, test, sample_rate), short)
+    found.put("gain_swing_db", continuity.gain_swing_db(reference, test, sample_rate), short)
+
+
 def _perceptual(found: _Measured, reference: Signal, test: Signal, sample_rate: int, perceptual: bool) -> None:
     metrics = {"pesq_wb": listeners.pesq_wb, "stoi": listeners.stoi, "visqol": listeners.visqol_audio}
+    metrics["distillmos_change"] = listeners.distillmos_change
     for name, metric in metrics.items():
         if not perceptual:
             found.put(name, "perceptual metrics were not asked for")

@@ -1,4 +1,4 @@
-"""Models of a listener: PESQ, STOI and ViSQOL, each by its library and each optional.
+"""Models of a listener: PESQ, STOI, ViSQOL and DistillMOS, each by its library and each optional.
 
 PESQ hears to 8 kHz, STOI to 5 kHz and ViSQOL's audio mode to 24 kHz; all three ignore gain, and PESQ and STOI
 polarity. They take seconds. Every function takes finite float64 arrays of equal shape ``(samples,)``, the reference
@@ -60,6 +60,27 @@ def stoi(reference: Signal, test: Signal, sample_rate: int) -> float | str:
             return float(pystoi.stoi(reference, test, sample_rate))
         except (RuntimeWarning, ValueError, IndexError):
             return "STOI needs at least 0.4 s of speech"
+
+
+def distillmos_change(reference: Signal, test: Signal, sample_rate: int) -> float | str:
+    """Change of DistillMOS (Microsoft, distilled from XLS-R): the test's estimated opinion score less the reference's."""
+    try:
+        import torch
+
+        model = _distillmos()
+    except ImportError:
+        return "distillmos is not installed: pip install 'gpt-sovits-vocoder-bench[distillmos]'"
+    pair = [_resample(signal, sample_rate, PESQ_RATE) for signal in (reference, test)]
+    with torch.inference_mode():
+        before, after = (float(model(torch.from_numpy(signal.astype(np.float32))[None])) for signal in pair)
+    return after - before
+
+
+@functools.cache
+def _distillmos() -> Any:
+    import distillmos
+
+    return distillmos.ConvTransformerSQAModel().eval()
 
 
 def visqol_audio(reference: Signal, test: Signal, sample_rate: int) -> float | str:

@@ -1,29 +1,39 @@
-"""Whether a fidelity is what its precision allows: pass, warn or fail, and the metric that decided.
+"""Whether a fidelity is what its precision allows: pass, warn or fail, the metric that decided, and what is heard.
 
-Some faults are wrong in any precision (``[faults]`` of ``tiers.toml``): they are looked for first, the most specific
-first, so that a verdict names what happened. After them come the limits of the precision, in the order of the file;
-the first that fails decides, else the first that warns. ``docs/fidelity.md`` says where the limits come from.
+Three questions, in this order. Is there a fault that no rounding makes (:mod:`bench.quality.faults`)? Under the label
+fp32: is the error one of float32 at all? Under any other label: would it be heard? The limits are in ``tiers.toml``;
+``docs/fidelity.md`` says where they come from. No limit rests on an optional metric, so that a verdict is the same on
+every installation.
 """
 
 import functools
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from bench.errors import InputError
-from bench.quality.spectral import BANDS
+from bench.quality.faults import Faults, faults
+from bench.quality.fidelity import BatchFidelity
 from bench.records.facts import Better, facts_of
 from bench.records.fidelity import Fidelity
 from bench.records.kinds.sound import Sound
 
 PASS, WARN, FAIL = "pass", "warn", "fail"
+RANK = {PASS: 0, WARN: 1, FAIL: 2}
 TIERS_FILE = Path(__file__).with_name("tiers.toml")
 
 # A larger value of these is better; every other metric is a distance or a change, judged by its magnitude.
 HIGHER_IS_BETTER = frozenset(name for name, facts in facts_of(Sound).items() if facts.better is Better.HIGHER)
+# Figures over many segments or frames, which mean something from half a second on.
+LONG = frozenset({"heard_db", "mr_stft", "segment_snr_median_db", "segment_snr_p05_db"})
+LONG_S = 0.5
+# Under this level a reference is silence, where ratios mean nothing and the error itself has to be inaudible.
+SILENCE_DB = -60.0
+INAUDIBLE = 2.0**-11
+OPTIONAL = frozenset({"pesq_wb", "stoi", "visqol", "distillmos_change"})
 
 
 @dataclass(frozen=True)
@@ -34,42 +44,35 @@ class Verdict:
         tier: ``"pass"``, ``"warn"`` or ``"fail"``.
         decided_by: Name of the metric or check that decided; empty when it passed.
         reason: Why, in one sentence; empty when it passed.
+        heard: What a listener can expect, in one sentence with the figure that decided; not compared.
     """
 
     tier: str
     decided_by: str = ""
     reason: str = ""
+    heard: str = field(default="", compare=False)
 
 
 def load_tiers(path: Path = TIERS_FILE) -> dict[str, Any]:
     """Reads a file of tiers.
 
     Raises:
-        InputError: not a TOML file, no ``[faults]``, or a limit of an unknown metric or without ``warn`` and ``fail``.
+        InputError: not a TOML file, no ``[faults]``, a limit of an unknown or optional metric, or one without ``warn``
+            and ``fail``.
     """
     try:
         tiers = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read fidelity tiers from {path}: {error}") from error
-    known = set(facts_of(Fidelity)) | {"error_multiple"}
+    known = set(facts_of(Fidelity)) - OPTIONAL | {"error_multiple"}
     for name, limits in tiers.get("precision", {}).items():
         for metric, limit in limits.items():
             if metric not in known or not isinstance(limit, dict) or set(limit) != {"warn", "fail"}:
                 raise InputError(f"{path}: precision.{name}.{metric} is not a metric with a warn and a fail limit")
-    missing = {item.name for item in fields(_Faults)} ^ set(tiers.get("faults", {}))
+    missing = {item.name for item in fields(Faults)} ^ set(tiers.get("faults", {}))
     if missing:
-        raise InputError(f"{path}: [faults] needs exactly {', '.join(item.name for item in fields(_Faults))}")
+        raise InputError(f"{path}: [faults] needs exactly {', '.join(item.name for item in fields(Faults))}")
     return tiers
-
-
-@dataclass(frozen=True)
-class _Faults:
-    silence_db: float
-    gain_db: float
-    band_loss_db: float
-    click_crest: float
-    click_ratio: float
-    dropout_db: float
 
 
 @functools.cache
@@ -84,10 +87,10 @@ def judge(
     eager: Fidelity | None = None,
     tiers: Mapping[str, Any] | None = None,
 ) -> Verdict:
-    """Judges an output by the tier of the precision on its label.
+    """Judges an output by the tier of the precision on its label; of a batch, each item by itself.
 
     Args:
-        fidelity: From :func:`bench.quality.compare`.
+        fidelity: From :func:`bench.quality.compare`. Of a batch, the worst item's verdict is returned and names it.
         precision: A precision of ``tiers.toml``: fp32, tf32, fp16, bf16, autocast, int8, fp8.
         eager: Eager float32's own fidelity. Both were then compared with the float64 output, and the multiple of
             eager's error takes the place of the SNR limit, which a deeper network may not reach even in eager.
@@ -99,8 +102,8 @@ def judge(
     >>> import numpy as np
     >>> from bench.quality import compare
     >>> tone = 0.5 * np.sin(np.arange(24000) / 10)
-    >>> judge(compare(tone, tone, 24000), "fp32")
-    Verdict(tier='pass', decided_by='', reason='')
+    >>> judge(compare(tone, tone, 24000), "fp32").heard
+    'no audible change expected: 0.00 dB'
     >>> judge(compare(tone, -tone, 24000), "fp32").reason
     'the polarity is flipped'
     """
@@ -109,15 +112,42 @@ def judge(
         raise InputError(
             f"there is no fidelity tier for precision {precision!r}; choose from {', '.join(chosen['precision'])}"
         )
-    for metric, reason in _faults(fidelity, _Faults(**chosen["faults"])):
-        return Verdict(FAIL, metric, reason)
+    if isinstance(fidelity, BatchFidelity) and fidelity.items:
+        verdicts = [_judge(item, precision, eager, chosen) for item in fidelity.items]
+        index = max(range(len(verdicts)), key=lambda one: RANK[verdicts[one].tier])
+        one = verdicts[index]
+        reason = f"item {index}: {one.reason}" if one.reason else ""
+        return Verdict(one.tier, one.decided_by, reason, one.heard)
+    return _judge(fidelity, precision, eager, chosen)
+
+
+def _judge(fidelity: Fidelity, precision: str, eager: Fidelity | None, tiers: Mapping[str, Any]) -> Verdict:
+    silent = _beside_silence(fidelity)
+    if silent is not None:
+        return silent
+    for metric, reason in faults(fidelity, Faults(**tiers["faults"])):
+        return Verdict(FAIL, metric, reason, f"a fault: {reason}")
+    limits = tiers["precision"][precision]
     found = {FAIL: Verdict(PASS), WARN: Verdict(PASS)}
-    for metric, limit in chosen["precision"][precision].items():
+    for metric, limit in limits.items():
         value = _value(fidelity, metric, eager)
         for tier in (FAIL, WARN):
             if value is not None and not found[tier].decided_by and _beyond(metric, value, limit[tier]):
                 found[tier] = Verdict(tier, metric, _reason(metric, value, limit[tier], precision))
-    return found[FAIL] if found[FAIL].decided_by else found[WARN]
+    verdict = found[FAIL] if found[FAIL].decided_by else found[WARN]
+    heard = _heard(fidelity, verdict, tiers)
+    return Verdict(verdict.tier, verdict.decided_by, verdict.reason, heard)
+
+
+def _beside_silence(fidelity: Fidelity) -> Verdict | None:
+    """The verdict where the reference is silent; None where it is not, or the output is not finite."""
+    level = fidelity.reference_level_db
+    if level is None or level > SILENCE_DB or fidelity.max_abs is None:
+        return None
+    if fidelity.max_abs > INAUDIBLE:
+        reason = f"where the reference is silent, the output is {fidelity.max_abs:.2g}"
+        return Verdict(FAIL, "max_abs", reason, f"a fault: {reason}")
+    return Verdict(PASS, heard="silence, as in the reference")
 
 
 def error_multiple(fidelity: Fidelity, eager: Fidelity) -> float | None:
@@ -138,6 +168,8 @@ def _value(fidelity: Fidelity, metric: str, eager: Fidelity | None) -> float | N
         return None if eager is None else error_multiple(fidelity, eager)
     if metric == "snr_db" and eager is not None:
         return None
+    if metric in LONG and 0 < fidelity.samples < LONG_S * fidelity.sample_rate:
+        return None
     value: float | None = getattr(fidelity, metric)
     return value
 
@@ -147,48 +179,21 @@ def _beyond(metric: str, value: float, limit: float) -> bool:
 
 
 def _reason(metric: str, value: float, limit: float, precision: str) -> str:
-    unit = facts_of(Sound)[metric].unit
-    unit = f" {unit}" if unit else ""
+    unit = f" {facts.unit}" if (facts := facts_of(Sound)[metric]).unit else ""
     side = "under" if metric in HIGHER_IS_BETTER else "over"
     return f"{metric} is {value:.4g}{unit}, {side} the {limit:g}{unit} that {precision} allows"
 
 
-def _faults(fidelity: Fidelity, limits: _Faults) -> Iterator[tuple[str, str]]:
-    """Faults that no precision excuses, the most specific first."""
-    if fidelity.nan_count:
-        yield "nan_count", f"the output has NaN in {fidelity.nan_count} of {fidelity.samples} samples"
-    if fidelity.inf_count:
-        yield "inf_count", f"the output is infinite in {fidelity.inf_count} of {fidelity.samples} samples"
-    change = _level_change(fidelity)
-    if change is not None and change < -limits.silence_db:
-        yield "silence", f"the output is silent: its level is {-change:.0f} dB under the reference's"
-    if fidelity.polarity_flipped:
-        yield "polarity_flipped", "the polarity is flipped"
-    if fidelity.lag_samples:
-        side = "late" if fidelity.lag_samples > 0 else "early"
-        yield "lag_samples", f"the output is {abs(fidelity.lag_samples)} samples {side}"
-    yield from _shape_faults(fidelity, limits)
-
-
-def _shape_faults(fidelity: Fidelity, limits: _Faults) -> Iterator[tuple[str, str]]:
-    gain = fidelity.gain_db
-    for band in BANDS:
-        metric = f"level_change_{band}_db"
-        change = getattr(fidelity, metric)
-        # What the whole signal lost is a gain, not a missing band.
-        if change is not None and change - (gain or 0.0) < -limits.band_loss_db:
-            low, high = band.split("_")
-            yield metric, f"the band from {low} to {high} kHz lost {-change:.1f} dB"
-    crest, ratio, segment = fidelity.error_crest, fidelity.max_error_ratio, fidelity.segment_level_change_db
-    if crest is not None and ratio is not None and crest > limits.click_crest and ratio > limits.click_ratio:
-        yield "max_error_ratio", f"one sample is wrong by {ratio:.2g} of the peak, alone in its surroundings: a click"
-    if segment is not None and segment - (gain or 0.0) < -limits.dropout_db:
-        yield "segment_level_change_db", f"a segment of 20 ms lost {-segment:.1f} dB: a dropout"
-    if gain is not None and abs(gain) > limits.gain_db:
-        yield "gain_db", f"the level changed by {gain:+.2f} dB"
-
-
-def _level_change(fidelity: Fidelity) -> float | None:
-    if fidelity.level_db is None or fidelity.reference_level_db is None or math.isinf(fidelity.level_db):
-        return None
-    return fidelity.level_db - fidelity.reference_level_db
+def _heard(fidelity: Fidelity, verdict: Verdict, tiers: Mapping[str, Any]) -> str:
+    """What a listener can expect, tied to the figure that decided where that is one of hearing."""
+    metric = verdict.decided_by if verdict.decided_by.startswith("heard_") else "heard_db"
+    value: float | None = getattr(fidelity, metric)
+    if value is None or math.isnan(value):
+        return ""
+    limit = tiers["precision"]["fp16"].get(metric, {"warn": math.inf, "fail": math.inf})
+    where = {"heard_peak_db": " in the worst tenth of a second"}.get(metric, "")
+    if value > limit["fail"]:
+        return f"an audible change{where}: {value:.2f} dB"
+    if value > limit["warn"]:
+        return f"a slight change{where}, heard side by side if at all: {value:.2f} dB"
+    return f"no audible change expected: {value:.2f} dB"

@@ -113,9 +113,9 @@ def _heard_powers(reference: Signal, other: Signal, sample_rate: int) -> list[tu
     return list(zip(wanted[heard].tolist(), found[heard].tolist(), strict=True))
 
 
-def worst_segment_snr_db(reference: Signal, test: Signal, sample_rate: int) -> float:
-    """Lowest SNR in dB of any 20 ms segment, of one every 5 ms, within 40 dB of the loudest."""
-    return min(ratio_db(*powers) for powers in _heard_powers(reference, test - reference, sample_rate))
+def segment_snrs_db(reference: Signal, test: Signal, sample_rate: int) -> Signal:
+    """SNR in dB of every 20 ms segment, one every 5 ms, within 40 dB of the loudest."""
+    return np.array([ratio_db(*powers) for powers in _heard_powers(reference, test - reference, sample_rate)])
 
 
 def segment_level_change_db(reference: Signal, test: Signal, sample_rate: int) -> float:

@@ -37,6 +37,21 @@ class Fidelity:
         mr_stft: Multi-resolution STFT distance (auraloss).
         mel_l1: Mean absolute difference of log-mel spectrograms (natural logarithm).
         mcd_db: Mel-cepstral distortion, variant MFCC-13.
+        segment_snr_median_db, segment_snr_p05_db: Median and 5th percentile of the SNR of those segments.
+        heard_db: Level changes in the ear's bands, over the threshold of hearing: RMS over bands, mean over frames.
+        heard_peak_db: The same over the worst tenth of a second.
+        heard_band_db: Mean change of the band that changed most.
+        band_loss_db: Largest loss of power in one of those bands over the whole signal, negative.
+        dc_db: Magnitude of the mean error, dB re 1.
+        click_crest: How far the most isolated sample of the error stands out; 0 if none is heard.
+        click_train: Amplitude of clicks at a constant distance; 0 if there are none.
+        tone_db: How far the steadiest line of the error stands out of its neighbours; 0 if none is heard.
+        image_db: Level of a copy of the signal elsewhere in the spectrum; -200 if there is none.
+        hole_db: Largest loss of level within 5 ms, negative.
+        still_s: Longest time for which the output stands still while the reference moves.
+        slip_samples: Delay of a part of the output; 0 if there is none.
+        gain_swing_db: Amplitude of a periodic swing of the gain; 0 if none stands out.
+        distillmos_change: Change of DistillMOS; a figure, which decides nothing.
         pesq_wb, stoi, visqol: PESQ wide-band, STOI, ViSQOL audio mode.
         notes: Why a metric is None, by its name.
     """
@@ -77,6 +92,22 @@ class Fidelity:
     mr_stft: Annotated[float | None, Facts("Multi-resolution STFT", "", LOWER)] = None
     mel_l1: Annotated[float | None, Facts("Log-mel L1", "", LOWER)] = None
     mcd_db: Annotated[float | None, Facts("MCD", "dB", LOWER)] = None
+    segment_snr_median_db: Annotated[float | None, Facts("Median segment's SNR", "dB", HIGHER)] = None
+    segment_snr_p05_db: Annotated[float | None, Facts("5th percentile of segments' SNR", "dB", HIGHER)] = None
+    heard_db: Annotated[float | None, Facts("Heard change", "dB", LOWER, help="Over the ear's bands.")] = None
+    heard_peak_db: Annotated[float | None, Facts("Heard change, worst 0.1 s", "dB", LOWER)] = None
+    heard_band_db: Annotated[float | None, Facts("Heard change, worst band", "dB", LOWER)] = None
+    band_loss_db: Annotated[float | None, Facts("Largest loss of a band", "dB", HIGHER)] = None
+    dc_db: Annotated[float | None, Facts("DC", "dB", LOWER)] = None
+    click_crest: Annotated[float | None, Facts("Click over its surroundings", "", LOWER)] = None
+    click_train: Annotated[float | None, Facts("Train of clicks", "", LOWER)] = None
+    tone_db: Annotated[float | None, Facts("Tone over its neighbours", "dB", LOWER)] = None
+    image_db: Annotated[float | None, Facts("Image", "dB", LOWER)] = None
+    hole_db: Annotated[float | None, Facts("Hole", "dB", HIGHER)] = None
+    still_s: Annotated[float | None, Facts("Stands still", "s", LOWER)] = None
+    slip_samples: Annotated[int | None, Facts("Slip", "samples", ZERO)] = None
+    gain_swing_db: Annotated[float | None, Facts("Swing of the gain", "dB", LOWER)] = None
+    distillmos_change: Annotated[float | None, Facts("Change of DistillMOS", "", ZERO)] = None
     pesq_wb: Annotated[float | None, Facts("PESQ", "", HIGHER)] = None
     stoi: Annotated[float | None, Facts("STOI", "", HIGHER)] = None
     visqol: Annotated[float | None, Facts("ViSQOL", "", HIGHER)] = None

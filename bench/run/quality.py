@@ -1,9 +1,10 @@
 """The sound of one case: ``judge_case(case, session) -> Record``.
 
-The reference is eager float32 with TF32 off, one item at a time, on the same device, with the same weights and
-mels. The runner first serves timed calls, as in the speed suite; what is judged are its answers to other inputs
-after them, so that a buffer that is not refilled shows. Where it is affordable, both are also compared with the
-float64 output of the same network, which gives the error as a multiple of eager's own.
+The reference is eager float32 with TF32 off, one item at a time, on the same device, with the same weights and the
+mel that the case is given: rounded to float16 or bfloat16 where its runner takes that, because GPT-SoVITS hands it over
+so. What that rounding costs is recorded beside it. The runner first serves timed calls, as in the speed suite; what is
+judged are its answers to other inputs after them, so that a buffer that is not refilled shows. Where it is affordable,
+both are also compared with the float64 output of the same network, which gives the error as a multiple of eager's own.
 """
 
 import copy
@@ -35,6 +36,7 @@ from bench.quality import (
     write_listening_files,
     wrong_shape,
 )
+from bench.quality.verdict import RANK
 from bench.records.schema import InputSound, Record, Sound
 from bench.run.session import Prepared, Session, outcome
 from bench.spec import VocoderSpec
@@ -50,12 +52,8 @@ FLOAT64_CPU_FRAMES = 32
 PERCEPTUAL_MIN_S = 1.0
 # A streaming chunk and the reference length are kept to listen to.
 CHUNK_FRAMES = 23
-# Under this level a reference is silence, where ratios mean nothing and the error itself has to be inaudible.
-SILENCE_DB = -60.0
-INAUDIBLE = 2.0**-11
 # Mels that differ by less anywhere, as a natural logarithm, may give equal outputs: half a decibel.
 AUDIBLE_STEP = 0.06
-_RANK = {"pass": 0, "warn": 1, "fail": 2}
 
 
 def judge_case(case: Case, session: Session) -> Record:
@@ -86,8 +84,8 @@ def _judge_runner(case: Case, session: Session, prepared: Prepared) -> dict[str,
     tier = _tier(case, device)
     clock = clock_for(device)
     inputs = session.voice(case.version).inputs(case.batch, case.frames)
-    eager = case.baseline("fp32")
-    references = session.references.get(eager, lambda: _references(eager, session))
+    given = prepared.runner.dtype
+    references = _references(case.baseline("fp32"), session, given)
     with session.active(case):
         for _ in range(TIMED_CALLS):
             clock.time_ms(prepared.call)
@@ -113,14 +111,16 @@ def _judge_runner(case: Case, session: Session, prepared: Prepared) -> dict[str,
         perceptual = name == "speech" and case.batch == 1 and spec.audio_s(case.frames) >= PERCEPTUAL_MIN_S
         items = compare_items(np.stack(singles), output, spec.sample_rate, perceptual=perceptual)
         found[name] = worst(items)
-        verdicts[name] = _verdict(found[name], tier)
+        verdicts[name] = judge(found[name], tier)
         if len(mel) > 1 and name == "speech":
             verdicts["batch"] = batch_mismatch(output, singles, spec.sample_rate, tier) or Verdict("pass")
         if name == "speech" and _worth_hearing(case, spec):
             files = _write(singles[0], output[0], spec, case, session.settings.directory)
         if name == "speech" and _float64_affordable(case, spec, device):
-            extra = _against_float64(vocoder, mel, singles, output, device)
-    decided = max(verdicts.items(), key=lambda item: _RANK[item[1].tier])
+            extra |= _against_float64(vocoder, mel.to(given), singles, output, device)
+        if name == "speech" and given is not torch.float32:
+            extra |= _mel_cost(case, session, output, spec)
+    decided = max(verdicts.items(), key=lambda item: RANK[item[1].tier])
     main = found.get("speech", Fidelity())
     name, verdict = decided
     return {
@@ -128,26 +128,41 @@ def _judge_runner(case: Case, session: Session, prepared: Prepared) -> dict[str,
         "precision": precision,
         "files": files,
         "result": Sound(
-            **_finite(dataclasses.asdict(main)),
+            **_finite(main),
             **extra,
             verdict=verdict.tier,
             decided_by=verdict.decided_by,
             reason=f"{name}: {verdict.reason}" if verdict.reason else "",
+            heard=f"{name}: {verdict.heard}" if verdict.reason else verdicts["speech"].heard,
             tier=tier,
-            reference="eager fp32, TF32 off, batch 1, same device, weights and mels",
+            reference="eager fp32, TF32 off, batch 1, same device, weights and mels as the case is given them",
+            mel=str(given).removeprefix("torch."),
             inputs={key: _summary(verdicts[key], found.get(key)) for key in verdicts},
         ),
     }
 
 
-def _references(eager: Case, session: Session) -> dict[str, list[NDArray[np.float32]]]:
-    """Eager float32's answers, item by item, to every input of a shape."""
+def _references(eager: Case, session: Session, given: torch.dtype) -> dict[str, list[NDArray[np.float32]]]:
+    """Eager float32's answers, item by item, to every input of a shape; kept for the backends that follow.
+
+    Args:
+        eager: The case of the reference.
+        session: Of the run.
+        given: What the mels are rounded to first.
+    """
+    kept = session.references.get(eager, dict)
+    if given not in kept:
+        kept[given] = _answers(eager, session, given)
+    return kept[given]
+
+
+def _answers(eager: Case, session: Session, given: torch.dtype) -> dict[str, list[NDArray[np.float32]]]:
     single = dataclasses.replace(eager, batch=1)
     inputs = session.voice(eager.version).inputs(eager.batch, eager.frames)
     session.lengths_run(eager.version).update(mel.shape[-1] for mel in inputs.values())
     with session.open(single) as reference, session.active(single):
         return {
-            name: [_to_numpy(reference.runner.run(item[None].to(session.device)))[0] for item in mel]
+            name: [_to_numpy(reference.runner.run(_given(item, given).to(session.device)))[0] for item in mel]
             for name, mel in inputs.items()
         }
 
@@ -159,6 +174,11 @@ def _differs(one: Tensor, other: Tensor, dtype: torch.dtype) -> bool:
     return bool((apart > AUDIBLE_STEP).all())
 
 
+def _given(item: Tensor, given: torch.dtype) -> Tensor:
+    """A float32 mel of batch 1 with the values that a case is given."""
+    return item[None].to(given).to(torch.float32)
+
+
 def _tier(case: Case, device: torch.device) -> str:
     """Whose limits apply: autocast is judged as what it lowers to."""
     if case.precision == "autocast" and autocast_dtype(device) is torch.bfloat16:
@@ -166,13 +186,11 @@ def _tier(case: Case, device: torch.device) -> str:
     return case.precision
 
 
-def _verdict(fidelity: Fidelity, tier: str) -> Verdict:
-    level = fidelity.reference_level_db
-    if level is None or level > SILENCE_DB or fidelity.max_abs is None:
-        return judge(fidelity, tier)
-    if fidelity.max_abs > INAUDIBLE:
-        return Verdict("fail", "max_abs", f"where the reference is silent, the output is {fidelity.max_abs:.2g}")
-    return Verdict("pass")
+def _mel_cost(case: Case, session: Session, output: NDArray[np.float32], spec: VocoderSpec) -> dict[str, Any]:
+    """The output against float32 on the float32 mel: what the case and a 16-bit mel cost together."""
+    exact = _references(case.baseline("fp32"), session, torch.float32)["speech"]
+    fidelity = worst(compare_items(np.stack(exact), output, spec.sample_rate))
+    return {"mel_cost_snr_db": fidelity.snr_db, "mel_cost_heard_db": fidelity.heard_db}
 
 
 def _run(runner: Runner, mel: Tensor, device: torch.device) -> NDArray[np.float32]:
@@ -233,14 +251,17 @@ def _summary(verdict: Verdict, fidelity: Fidelity | None) -> InputSound:
         verdict=verdict.tier,
         decided_by=verdict.decided_by,
         reason=verdict.reason,
+        heard=verdict.heard,
         snr_db=None if fidelity is None else fidelity.snr_db,
         worst_segment_snr_db=None if fidelity is None else fidelity.worst_segment_snr_db,
         lsd_db=None if fidelity is None else fidelity.lsd_db,
+        heard_db=None if fidelity is None else fidelity.heard_db,
     )
 
 
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity: a level of digital silence becomes None."""
+def _finite(fidelity: Fidelity) -> dict[str, Any]:
+    """The fields of a record. JSON has no infinity: a level of digital silence becomes None."""
+    values = {item.name: getattr(fidelity, item.name) for item in dataclasses.fields(Fidelity)}
     return {
         key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in values.items()
     }

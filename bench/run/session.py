@@ -77,7 +77,8 @@ class Session:
         settings: Of the run.
         device: Where cases run.
         engine_cache: The engine cache; None where nothing is kept.
-        references: The quality suite's reference outputs of the shape judged last, by the reference's case.
+        references: The quality suite's reference outputs of the shape judged last, by the
+            reference's case and the type that its mels were rounded to.
 
     A length counts as run with the first case that is opened at it; see :meth:`lengths_run`.
 
@@ -90,7 +91,7 @@ class Session:
         self.settings = settings
         self.device = torch.device(settings.device)
         self.engine_cache: EngineCache | None = find_engine_cache(settings.engine_cache)
-        self.references: Latest[Case, dict[str, list[NDArray[np.float32]]]] = Latest()
+        self.references: Latest[Case, dict[torch.dtype, dict[str, list[NDArray[np.float32]]]]] = Latest()
         self._loaded: dict[str, tuple[Vocoder, Weights]] = {}
         self._voices: dict[VocoderSpec, Voice] = {}
         self._machine: dict[str, Any] | None = None

@@ -104,16 +104,16 @@ def load_checkpoint(version: str, path: Path) -> tuple[BigVgan | HifiGan, Weight
         values = sum(parameter.numel() for parameter in model.parameters())
         if values > VALUES_LIMIT:
             raise InputError(f"{config_file} describes a network of {values} values, more than {VALUES_LIMIT}")
-        state = _read_state(file)
+        state = read_state(file)
     else:
         file = place
-        state = _read_state(file)
+        state = read_state(file)
         conditioning = HifiGanConfig.from_state({key: value.shape for key, value in state.items()})
         if not 0 <= conditioning.gin_channels <= MAX_CONDITIONING:
             raise InputError(f"checkpoint {file} has {conditioning.gin_channels} channels in cond.weight: too many")
         with torch.device("meta"):
             model = HifiGan(conditioning)
-    _install(model, state, file)
+    install(model, state, file)
     _try(model.eval(), file)
     return model.eval().requires_grad_(False), identify(model, name=f"{file.parent.name}/{file.name}")
 
@@ -162,7 +162,7 @@ def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return folded
 
 
-def _install(model: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
+def install(model: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
     """Puts ``state`` into a module built on the meta device."""
     expected = model.state_dict()
     # The filters are constants that old checkpoints carry and new ones may leave out.
@@ -226,8 +226,8 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
-def _read_state(file: Path) -> dict[str, Tensor]:
-    """The state dict of a checkpoint, weight norm folded."""
+def read_state(file: Path) -> dict[str, Tensor]:
+    """The state dict of a checkpoint, bare or under the key ``generator``, weight norm folded."""
     state = read_tensors(file)
     try:
         return fold_weight_norm(state)

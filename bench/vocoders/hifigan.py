@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.spec import V4, VocoderSpec
+from bench.spec import V4, MelSpec, VocoderSpec
 from bench.vocoders.bigvgan import same_padding
 
 SLOPE = 0.1
@@ -29,6 +29,8 @@ class HifiGanConfig:
         resblock: ``"1"`` (two convolutions a dilation, three dilations) or ``"2"`` (one, the first two).
         gin_channels: Channels of the optional conditioning input; 0 for none.
         is_bias: Whether the last convolution has a bias.
+        sample_rate: Of the waveform in Hz.
+        mel: Definition of the input; its bands are ``initial_channel``.
     """
 
     initial_channel: int = 100
@@ -40,12 +42,14 @@ class HifiGanConfig:
     upsample_kernel_sizes: tuple[int, ...] = (20, 12, 4, 4, 4)
     gin_channels: int = 0
     is_bias: bool = True
+    sample_rate: int = V4.sample_rate
+    mel: MelSpec = V4.mel
 
     @property
     def spec(self) -> VocoderSpec:
         """The outside of a vocoder with this configuration."""
-        mel = replace(V4.mel, bands=self.initial_channel)
-        return replace(V4, upsample=math.prod(self.upsample_rates), mel=mel)
+        mel = replace(self.mel, bands=self.initial_channel)
+        return replace(V4, sample_rate=self.sample_rate, upsample=math.prod(self.upsample_rates), mel=mel)
 
     @classmethod
     def from_state(cls, shapes: Mapping[str, torch.Size]) -> "HifiGanConfig":
