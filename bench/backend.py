@@ -53,6 +53,8 @@ class Runner:
         effective: Checks, by an untimed call, what precision is in effect; raises ``WrongOutputError``
             when it is not the label's.
         takes: Whether ``run`` takes a shape ``(batch, bands, frames)`` other than the case's.
+        synchronous: Whether ``run`` returns only when its work on a GPU is done, so that the time until it returns says
+            nothing about launching.
         close: Gives back memory that would outlive the runner; called once, after which ``run`` may not be called.
     """
 
@@ -62,6 +64,7 @@ class Runner:
     effective: Callable[[Tensor], EffectivePrecision]
     takes: Callable[[tuple[int, ...]], bool] = lambda _: False
     close: Callable[[], None] = lambda: None
+    synchronous: bool = False
 
 
 class Backend(ABC):
@@ -71,11 +74,14 @@ class Backend(ABC):
         name: As in case ids and on the command line.
         options: Names of the options that ``--backends name:option=value`` may set.
         keeps_engines: Whether what it builds is kept in the engine cache.
+        on_request: Whether a sweep runs it only where a grid or the command line names it, because a case takes minutes
+            to prepare.
     """
 
     name: str
     options: tuple[str, ...] = ()
     keeps_engines = False
+    on_request = False
 
     @abstractmethod
     def unavailable_reason(self, device: torch.device, /) -> str | None:

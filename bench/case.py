@@ -1,6 +1,9 @@
 """A case: one point of a sweep, and the name it goes by everywhere."""
 
+import re
 from dataclasses import dataclass, replace
+
+from bench.errors import InputError
 
 VERSIONS = ("v3", "v4")
 
@@ -50,3 +53,23 @@ def configuration(case: Case) -> str:
     'tensorrt fp16 level=5'
     """
     return " ".join([case.backend, case.precision, *(f"{key}={value}" for key, value in case.options)])
+
+
+_ID = re.compile(r"(v\d+)-(.+?)-([a-z0-9]+)-b(\d+)-t(\d+)(?:-(.+))?")
+
+
+def parse_case(text: str) -> Case:
+    """The case of an id.
+
+    Raises:
+        InputError: it is none.
+
+    >>> parse_case("v3-tensorrt-onnx-fp16-b1-t468-activation=ends-64-level=1").options
+    (('activation', 'ends-64'), ('level', '1'))
+    """
+    found = _ID.fullmatch(text)
+    pairs = [pair.partition("=") for pair in re.split(r"-(?=\w+=)", found[6] or "") if pair] if found else []
+    if found is None or not all(name and value for name, _, value in pairs):
+        raise InputError(f"{text!r} is no case; an id reads like {Case('v3', 'eager', 'fp16', 1, 468).id}")
+    options = tuple((name, value) for name, _, value in pairs)
+    return Case(found[1], found[2], found[3], int(found[4]), int(found[5]), options)

@@ -1,17 +1,24 @@
 """The mels that a runner's sound is judged on: speech as it comes to a vocoder, and its hard cases."""
 
 import math
+from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from bench.audio.mel import LOG_FLOOR, audio_identity, default_speech, log_mel, read_audio, speech_mels
+from bench.audio.mel import (
+    HIGHER_VOICE,
+    LOG_FLOOR,
+    audio_identity,
+    default_speech,
+    log_mel,
+    read_audio,
+    speech_mels,
+)
+from bench.files import user_path
 from bench.spec import VocoderSpec
 
-# A voice a fourth higher: the clip played faster, formants and all.
-HIGHER_VOICE = 4 / 3
 LOUD_DB, QUIET_DB = 12.0, -30.0
 # Frames of a length that no engine was tuned for, over the case's.
 ODD_LENGTH = 0.7
@@ -35,16 +42,16 @@ class Voice:
     """
 
     def __init__(self, audio: str | None, spec: VocoderSpec) -> None:
-        self.path = default_speech() if audio is None else Path(audio)
+        self.path = default_speech() if audio is None else user_path(audio, "audio")
         self.spec = spec
         self.speech = log_mel(self.path, spec)
         self.identity = audio_identity(self.path)
 
     @cached_property
     def _higher(self) -> Tensor:
-        """The log-mel ``(1, bands, n)`` of the higher voice."""
+        """The log-mel ``(1, bands, n)`` of a voice a fourth higher: the clip played faster, formants and all."""
         samples, rate = read_audio(self.path)
-        return log_mel(samples, self.spec, round(rate * HIGHER_VOICE))
+        return log_mel(samples, self.spec, Fraction(rate) * HIGHER_VOICE)
 
     def mel(self, batch: int, frames: int) -> Tensor:
         """The input of a case, float32 ``(batch, bands, frames)``; see :func:`bench.audio.mel.speech_mels`."""

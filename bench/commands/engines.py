@@ -5,21 +5,21 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.commands import Commands
-from bench.errors import InputError
+from bench.errors import InputError, shown
+from bench.files import user_path
 from bench.run.options import OPTIONS, Option, read_options, split_list, whole_number
 
 if TYPE_CHECKING:
-    from bench.engine_cache import EngineCache, Entry
+    from bench.engine_cache import EngineCache, Entry, Removal
 
 VERBS = {
     "list": "what is kept, for how long, and how large",
     "verify": "compare every checksum; 1 when one is wrong",
     "prune": "remove what is corrupt, left over, or beyond the limit",
-    "clear": "remove everything",
+    "clear": "remove everything that is the cache's own",
 }
 # The options of a sweep that a build of its engines depends on.
 BUILD_OPTIONS = ("versions", "backends", "precisions", "batches", "frames", "weights", "static_baseline", "seed")
@@ -96,11 +96,11 @@ def run_build(arguments: argparse.Namespace) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs one verb and returns its exit code."""
+    """Runs one verb and returns its exit code: 1 when a file is bad, or was left because it is not the cache's own."""
     from bench.engine_cache import default_engine_cache
 
     folder = _engine_cache(arguments)
-    if folder is not None and not Path(folder).expanduser().is_dir():
+    if folder is not None and not user_path(folder, CACHE.name).is_dir():
         raise InputError(f"there is no folder {folder}; {CACHE.name} names an engine cache")
     store = default_engine_cache(folder)
     if arguments.verb == "verify":
@@ -111,14 +111,16 @@ def run(arguments: argparse.Namespace) -> int:
         engines = sum(entry.size_bytes for entry in entries)
         _say(f"{store.folder}: {len(entries)} files, {_size(engines)} of at most {_size(store.limit_bytes)}")
         return 0
-    gone = store.clear() if arguments.verb == "clear" else _prune(store, arguments)
+    gone, left = store.clear() if arguments.verb == "clear" else _prune(store, arguments)
     for entry in gone:
         _say(f"removed {entry.file.name}{f': {entry.fault}' if entry.fault else ''}")
+    for entry in left:
+        _say(f"left {entry.file.name}: {entry.fault}")
     _say(f"{store.folder}: {len(gone)} files removed, {_size(sum(entry.size_bytes for entry in gone))} freed")
-    return 0
+    return 1 if left else 0
 
 
-def _prune(store: "EngineCache", arguments: argparse.Namespace) -> "list[Entry]":
+def _prune(store: "EngineCache", arguments: argparse.Namespace) -> "Removal":
     limit_gib, days = arguments.limit_gib, arguments.older_than_days
     for name, value in (("--limit-gib", limit_gib), ("--older-than-days", days)):
         if value is not None and not 0 <= value < 1e6:
@@ -156,7 +158,9 @@ def _size(count: int) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    # Names come from outside; a terminal that lacks a letter shows its number.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(shown(text, 2000).encode(encoding, "backslashreplace").decode(encoding) + "\n")
     sys.stdout.flush()
 
 

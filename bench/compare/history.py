@@ -7,6 +7,7 @@ or cannot be read is left out with a warning.
 """
 
 import json
+import math
 import os
 import re
 import tempfile
@@ -19,12 +20,15 @@ import cattrs
 import numpy as np
 
 from bench.compare.changepoints import change_points
+from bench.compare.noise import BATCHES, QUANTILES
 from bench.compare.observation import Observation, differences, noted
 from bench.compare.sources import read_side
 from bench.compare.thresholds import Metric, Thresholds, load_thresholds
 from bench.errors import InputError
+from bench.files import MIB, read_bytes
 
 HISTORY_VERSION = 1
+NIGHT_LIMIT_BYTES = 64 * MIB
 REMEMBERED = 60  # nights that show how far nights differ
 _CONVERTER = cattrs.Converter()
 
@@ -82,11 +86,10 @@ def _files(history: Path) -> list[Path]:
 
 
 def _run_id(file: Path) -> str | None:
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        try:
-            value = json.loads(lines.readline())["run_id"]
-        except (ValueError, KeyError, TypeError):
-            return None
+    try:
+        value = json.loads(_lines(file)[0])["run_id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
     return str(value)
 
 
@@ -137,7 +140,7 @@ def last_nights(history: Sequence[Observation], nights: int) -> list[Observation
 
 def _read_night(file: Path) -> list[Observation]:
     items = []
-    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
+    for number, line in enumerate(_lines(file), start=1):
         if not line.strip():
             continue
         try:
@@ -145,12 +148,35 @@ def _read_night(file: Path) -> list[Observation]:
             version = data.pop("history_version")
             if version > HISTORY_VERSION:
                 raise InputError(f"{file} was written by a newer version of the suite; update the suite")
-            items.append(_CONVERTER.structure(data, Observation))
+            item = _CONVERTER.structure(data, Observation)
+            _check_rounds(item)
+            items.append(item)
         except InputError:
             raise
         except Exception:  # noqa: BLE001 - whatever is wrong with one line, the others still count
             warnings.warn(f"{file}, line {number} cannot be read and is left out", stacklevel=3)
     return items
+
+
+def _lines(file: Path) -> list[str]:
+    """A night's lines; bytes that are not UTF-8 spoil their own line only."""
+    return read_bytes(file, "history", NIGHT_LIMIT_BYTES).decode("utf-8-sig", errors="replace").split("\n")
+
+
+def _check_rounds(item: Observation) -> None:
+    """Raises ValueError where rounds are of unlike lengths or anything is not finite."""
+    parts: list[Sequence[float]] = [tuple(item.values.values())]
+    if item.rounds is not None:
+        rounds = item.rounds
+        if not 1 <= len(rounds.case) <= BATCHES or len(rounds.quantiles) != len(QUANTILES):
+            raise ValueError("rounds of another length")
+        if rounds.control is not None and len(rounds.control) != len(rounds.case):
+            raise ValueError("rounds and their control are of unlike lengths")
+        parts += [rounds.case, rounds.quantiles, rounds.control or ()]
+    if item.throughput_variance is not None:
+        parts.append((item.throughput_variance,))
+    if not all(math.isfinite(value) for part in parts for value in part):
+        raise ValueError("a number that is not finite")
 
 
 @dataclass(frozen=True)

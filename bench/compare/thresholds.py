@@ -1,13 +1,16 @@
 """The thresholds of a comparison, read from one TOML."""
 
+import dataclasses
 import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cattrs
 
 from bench.errors import InputError
+from bench.files import read_text, user_path
 from bench.records.facts import Better, Facts, find_facts
 from bench.records.kind import KINDS
 from bench.records.schema import Record, Sound
@@ -73,13 +76,12 @@ def load_thresholds(path: Path | None = None) -> Thresholds:
     Raises:
         InputError: no such file, not TOML, an unknown or missing key, or a value out of range.
     """
-    path = path or DEFAULT_FILE
+    path = DEFAULT_FILE if path is None else user_path(path, "thresholds")
     converter = cattrs.Converter(forbid_extra_keys=True)
+    text = read_text(path, "thresholds")
     try:
-        thresholds = converter.structure(tomllib.loads(path.read_text(encoding="utf-8")), Thresholds)
-    except OSError as error:
-        raise InputError(f"cannot read thresholds from {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        thresholds = converter.structure(tomllib.loads(text), Thresholds)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
     except Exception as error:
         detail = "; ".join(cattrs.transform_error(error)[:3])
@@ -88,7 +90,18 @@ def load_thresholds(path: Path | None = None) -> Thresholds:
     return thresholds
 
 
+def _check_numbers(part: Any, name: str, path: Path) -> None:
+    """Raises for a number that is not finite or below 0; TOML has nan and inf."""
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if isinstance(value, int | float) and not 0 <= value < 1e15:
+            raise InputError(f"{path}: {name}{field.name} must be a finite number from 0, not {value:g}")
+
+
 def _check(thresholds: Thresholds, path: Path) -> None:
+    _check_numbers(thresholds, "", path)
+    for name, metric in thresholds.metrics.items():
+        _check_numbers(metric, f"metrics.{name}.", path)
     if not 0 < thresholds.alpha < 1:
         raise InputError(f"{path}: alpha must lie between 0 and 1, not {thresholds.alpha}")
     for name, metric in thresholds.metrics.items():

@@ -1,6 +1,7 @@
 """The engine cache: built engines, and the kernels' times that builds found.
 
-A file that is not whole, or that answers to another key, is never handed out; it is built again and replaced.
+A file that is not whole, or that answers to another key, is never handed out; it is built again and replaced. An
+engine is a program, so the cache touches only what is its own; see :mod:`bench.engine_cache.own`.
 """
 
 import contextlib
@@ -14,8 +15,32 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from bench.engine_cache.files import ENGINE, TIMING, Entry, FaultyError, digest, entry_of, locked, read, write
-from bench.errors import InputError
+from bench.engine_cache.files import (
+    ENGINE,
+    TIMING,
+    Entry,
+    Removal,
+    digest,
+    entry_of,
+    helper_of,
+    locked,
+    read,
+    remove,
+    write,
+)
+from bench.engine_cache.own import (
+    MARKER,
+    OTHERS_WRITE,
+    TEMPORARY,
+    FaultyError,
+    ForeignError,
+    check_folder,
+    check_own,
+    is_helper,
+    said,
+)
+from bench.errors import InputError, shown
+from bench.files import user_path
 
 FOLDER_VARIABLE = "VOCODER_BENCH_ENGINES"
 LIMIT_VARIABLE = "VOCODER_BENCH_ENGINES_LIMIT_GIB"
@@ -67,47 +92,57 @@ class EngineCache:
         """
         file = self._file(key, ENGINE)
         with locked(file) as unlocked:
-            note = unlocked
-            if file.is_file():
-                started = time.perf_counter()
-                try:
-                    header, plan = read(file, key)
-                except (FaultyError, OSError) as error:
-                    note = f"the kept engine was not used: {error}"
-                    _log.warning("%s: %s; it is built again", file, error)
-                else:
-                    with contextlib.suppress(OSError):
-                        os.utime(file)
-                    read_s = time.perf_counter() - started
-                    return CachedEngine(plan, True, float(header["build_s"]), read_s, file, "")
+            kept, note = self._kept(file, key)
+            if kept is not None:
+                return kept
+            note = note or unlocked
             started = time.perf_counter()
             plan = build()
             build_s = time.perf_counter() - started
             try:
                 write(file, key, plan, build_s)
                 self._evict(file)
-            except OSError as error:
-                note = f"the engine is not kept: {error.strerror or error}"
-                _log.warning("%s: %s", file, note)
+            except (OSError, InputError, ForeignError) as error:
+                note = f"the engine is not kept: {said(error)}"
+                _log.warning("%s: %s", shown(file), note)
                 return CachedEngine(plan, False, build_s, None, None, note)
         return CachedEngine(plan, False, build_s, None, file, note)
+
+    def _kept(self, file: Path, key: Mapping[str, str]) -> tuple[CachedEngine | None, str]:
+        """The engine in a file, or why there is one that is not used."""
+        if not os.path.lexists(file):
+            return None, ""
+        started = time.perf_counter()
+        try:
+            check_folder(self.folder)
+            header, plan = read(file, key)
+        except (FaultyError, OSError) as error:
+            _log.warning("%s: %s; it is built again", shown(file), said(error))
+            return None, f"the kept engine was not used: {said(error)}"
+        with contextlib.suppress(OSError):
+            os.utime(file)
+        read_s = time.perf_counter() - started
+        return CachedEngine(plan, True, float(header["build_s"]), read_s, file, ""), ""
 
     def discard(self, key: Mapping[str, str], reason: str) -> None:
         """Removes the engine of a key, which TensorRT refused although nothing is wrong with the file."""
         file = self._file(key, ENGINE)
-        _log.warning("%s: %s; it is built again", file, reason)
-        with contextlib.suppress(OSError):
-            file.unlink(missing_ok=True)
+        _log.warning("%s: %s; it is built again", shown(file), shown(reason))
+        with contextlib.suppress(OSError, ForeignError):
+            check_folder(self.folder)
+            check_own(file.lstat())
+            file.unlink()
 
     def read_timing(self, identity: Mapping[str, str]) -> bytes:
         """The timing cache of a library and GPU; empty when there is none that can be used."""
         file = self._file(identity, TIMING)
-        if not file.is_file():
+        if not os.path.lexists(file):
             return b""
         try:
+            check_folder(self.folder)
             return read(file, identity)[1]
         except (FaultyError, OSError) as error:
-            _log.warning("%s: %s; builds start without it", file, error)
+            _log.warning("%s: %s; builds start without it", shown(file), said(error))
             return b""
 
     def merge_timing(self, identity: Mapping[str, str], blob: bytes, combine: Callable[[bytes, bytes], bytes]) -> None:
@@ -123,63 +158,102 @@ class EngineCache:
             with locked(file):
                 kept = self.read_timing(identity)
                 write(file, identity, combine(kept, blob) if kept else blob, None)
-        except OSError as error:
-            _log.warning("%s: the timing cache is not kept: %s", file, error.strerror or error)
+        except (OSError, ForeignError) as error:
+            _log.warning("%s: the timing cache is not kept: %s", shown(file), said(error))
+
+    def refusal(self) -> str | None:
+        """Why the folder is not used as a cache, as one sentence; None where it can be or is not there yet."""
+        try:
+            check_folder(self.folder)
+        except FileNotFoundError:
+            return None
+        except (ForeignError, OSError) as error:
+            return f"{self.folder} is not used as an engine cache: {said(error)}"
+        return None
 
     def entries(self, *, checked: bool = False) -> list[Entry]:
-        """Every file, the most recently used first.
+        """Every engine and timing cache and whatever else lies there, the most recently used first.
+
+        Locks, unfinished files and the marker are the cache's own but no entries.
 
         Args:
             checked: Whether to read them whole and compare checksums; else headers only.
+
+        Raises:
+            InputError: the folder is not the cache's own.
         """
-        files = [file for suffix in (ENGINE, TIMING) for file in self.folder.glob(f"*{suffix}")]
         found = []
-        for file in files:
-            with contextlib.suppress(FileNotFoundError):
-                found.append(entry_of(file, checked))
+        for file in self._listed():
+            if file.name != MARKER and not is_helper(file.name):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(entry_of(file, checked))
         return sorted(found, key=lambda entry: -entry.used_at)
 
-    def prune(self, older_than_s: float | None = None) -> list[Entry]:
-        """Removes what is corrupt, old, left over from dead writers, or beyond the limit; returns what went."""
+    def prune(self, older_than_s: float | None = None) -> Removal:
+        """Removes what is corrupt, old, left over from dead writers, or beyond the limit, of the cache's own files."""
         now = time.time()
-        gone = [
+        entries = self.entries(checked=True)
+        strangers = [entry for entry in entries if not entry.own]
+        old = [
             entry
-            for entry in self.entries(checked=True)
-            if entry.fault or (older_than_s is not None and now - entry.used_at > older_than_s)
+            for entry in entries
+            if entry.own and (entry.fault or (older_than_s is not None and now - entry.used_at > older_than_s))
         ]
-        gone += [
-            Entry(file, file.stat().st_size, file.stat().st_mtime, "left over from a writer that died", {}, None)
-            for file in self.folder.glob("*.tmp")
-            if now - file.stat().st_mtime > _LEFTOVER_S
+        dead = [
+            helper_of(file, "left over from a writer that died")
+            for file in self._helpers(TEMPORARY)
+            if now - file.lstat().st_mtime > _LEFTOVER_S
         ]
-        for entry in gone:
-            entry.file.unlink(missing_ok=True)
-        return gone + self._evict(None)
+        gone, left = remove([*old, *dead])
+        more, stuck = self._evict(None)
+        return Removal(gone + more, strangers + left + stuck)
 
-    def clear(self) -> list[Entry]:
-        """Removes every engine and timing cache; returns what went."""
-        gone = self.entries()
-        for file in [entry.file for entry in gone] + [*self.folder.glob("*.tmp"), *self.folder.glob("*.lock")]:
-            file.unlink(missing_ok=True)
-        return gone
+    def clear(self) -> Removal:
+        """Removes every engine and timing cache of the cache's own, its locks and its unfinished files."""
+        entries = self.entries()
+        gone, left = remove([entry for entry in entries if entry.own])
+        helpers = [helper_of(file, "") for file in self._helpers(None)]
+        _, stuck = remove(helpers)
+        return Removal(gone, [entry for entry in entries if not entry.own] + left + stuck)
 
     def _file(self, key: Mapping[str, str], suffix: str) -> Path:
         text = "-".join(key[name] for name in ("version", "backend", "precision", "shapes") if name in key)
         readable = re.sub(r"[^0-9A-Za-z+_.-]+", "_", text or "kernels")[:80]
         return self.folder / f"{readable}-{digest(key)[:32]}{suffix}"
 
-    def _evict(self, keep: Path | None) -> list[Entry]:
-        engines = [entry for entry in self.entries() if entry.file.suffix == ENGINE]
+    def _evict(self, keep: Path | None) -> Removal:
+        engines = [entry for entry in self.entries() if entry.own and entry.file.suffix == ENGINE]
         total = sum(entry.size_bytes for entry in engines)
-        gone = []
+        chosen = []
         for entry in reversed(engines):
             if total <= self.limit_bytes:
                 break
             if entry.file != keep:
-                entry.file.unlink(missing_ok=True)
                 total -= entry.size_bytes
-                gone.append(entry)
-        return gone
+                chosen.append(entry)
+        return remove(chosen)
+
+    def _listed(self) -> list[Path]:
+        refusal = self.refusal()
+        if refusal is not None:
+            raise InputError(refusal)
+        try:
+            return sorted(self.folder.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise InputError(f"the engine cache {self.folder} cannot be read: {error.strerror}") from error
+
+    def _helpers(self, form: re.Pattern[str] | None) -> list[Path]:
+        """Its own locks and unfinished files, or those of one form of name, that are the user's."""
+        found = []
+        for file in self._listed():
+            with contextlib.suppress(OSError, ForeignError):
+                if form.fullmatch(file.name) if form else is_helper(file.name):
+                    # Locks of earlier caches were open to be read by others.
+                    check_own(file.lstat(), OTHERS_WRITE)
+                    found.append(file)
+        return found
 
 
 def default_engine_cache(folder: str | None = None) -> EngineCache:
@@ -200,9 +274,17 @@ def default_engine_cache(folder: str | None = None) -> EngineCache:
     if not 0 <= limit_gib < 1e6:
         raise InputError(f"{LIMIT_VARIABLE} is a number of GiB such as 20, not {text!r}")
     given = folder or os.environ.get(FOLDER_VARIABLE)
-    path = Path(given).expanduser() if given else Path(user_cache_dir("gpt-sovits-vocoder-bench")) / "engines"
-    if path.exists() and not path.is_dir():
-        raise InputError(
-            f"the engine cache {path} is not a folder; give another with --engine-cache or {FOLDER_VARIABLE}"
-        )
-    return EngineCache(path, round(limit_gib * GIB))
+    path = user_path(given, "the engine cache") if given else _user_folder()
+    cache = EngineCache(path, round(limit_gib * GIB))
+    refusal = cache.refusal()
+    if refusal is not None:
+        raise InputError(f"{refusal}; --engine-cache or {FOLDER_VARIABLE} names another")
+    return cache
+
+
+def _user_folder() -> Path:
+    """The platform's folder for caches."""
+    folder = Path(user_cache_dir("gpt-sovits-vocoder-bench")) / "engines"
+    if not folder.is_absolute():
+        raise InputError(f"this user has no home folder to keep engines in; set {FOLDER_VARIABLE} or HOME to a folder")
+    return folder

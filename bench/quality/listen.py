@@ -7,6 +7,7 @@ import soundfile
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
+from bench.files import file_name
 
 DIFFERENCE_GAIN_DB = 40.0
 
@@ -33,7 +34,7 @@ def write_listening_files(
         test: Same shape.
         sample_rate: Hz.
         directory: Made if it is not there.
-        stem: First part of the file names, such as a case's id.
+        stem: First part of the file names, such as a case's id; what no file may be called is replaced.
 
     Returns:
         File names relative to ``directory``, by role: ``reference``, ``test``, ``difference``.
@@ -50,7 +51,7 @@ def write_listening_files(
             raise InputError(f"the {name} of {stem} holds NaN or infinity and has no sound file")
     signals["difference"] = (signals["test"] - signals["reference"]) * 10.0 ** (DIFFERENCE_GAIN_DB / 20.0)
     directory.mkdir(parents=True, exist_ok=True)
-    names = {role: f"{stem}.{role}.wav" for role in signals}
+    names = {role: f"{file_name(stem)}.{role}.wav" for role in signals}
     for role, signal in signals.items():
         soundfile.write(directory / names[role], to_pcm16(signal), sample_rate, subtype="PCM_16")
     return names

@@ -11,7 +11,11 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from bench.quality.compiled import ensure_cache
 from bench.quality.waveform import Signal, ratio_db
+
+# Before the first use of librosa, which imports its parts as they are asked for.
+ensure_cache()
 
 # Edges in Hz. A voice has its vowels under 4 kHz and its fricatives from 4 to 16; PESQ and STOI hear nothing over 8.
 BANDS = {"0_4": (0, 4000), "4_8": (4000, 8000), "8_16": (8000, 16000), "16_24": (16000, 24000)}

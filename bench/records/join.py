@@ -78,7 +78,7 @@ def _same_weights(one: Record, other: Record) -> bool:
 
 def _sounds_as(record: Record) -> str:
     """What a case's sound depends on: a CUDA graph replays the same kernels of the same engine."""
-    return record.case.without("cuda_graph").id
+    return record.case.without("cuda_graph").without("graphs").id
 
 
 def _row(case: _Case, sound: Found | None, others: bool = False) -> Row:

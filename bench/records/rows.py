@@ -10,6 +10,10 @@ from bench.records.kind import KINDS
 from bench.records.schema import AnyResult, Record, Sound, Speed, Status
 
 PASS, WARN, FAIL, REFERENCE, NOT_JUDGED = "pass", "warn", "fail", "reference", "not judged"
+# Backends that run PyTorch's own kernels on any machine that PyTorch runs on.
+PLAIN_PYTORCH = ("eager", "torchscript", "cuda-graph", "compile")
+# What PyTorch has instead of precisions that exist in engines only.
+_PLAIN_PRECISION = {"int8": "fp16", "fp8": "fp16"}
 _WORST_FIRST = (FAIL, WARN, PASS, REFERENCE, NOT_JUDGED)
 
 
@@ -133,6 +137,21 @@ class Group:
     def gate(self, name: str) -> Judgement:
         """The verdict on a configuration: the worst of its judged shapes."""
         return self._gates.get(name, Judgement(NOT_JUDGED))
+
+    def best_plain(self, case: Case) -> Row | None:
+        """The fastest plain-PyTorch row of a case's shape and precision whose sound does not fail.
+
+        It is the baseline that eager, waiting for Python, is too weak for. None where no such row was timed.
+        """
+        precision = _PLAIN_PRECISION.get(case.precision, case.precision)
+        rows = [
+            row
+            for row in self.rows
+            if row.case.backend in PLAIN_PYTORCH
+            and (row.case.precision, row.case.batch, row.case.frames) == (precision, case.batch, case.frames)
+            and self.gate(row.configuration).verdict != FAIL
+        ]
+        return min(rows, key=lambda row: row.median_ms, default=None)
 
     @cached_property
     def _gates(self) -> dict[str, Judgement]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bench.errors import InputError
+from bench.files import user_paths
 
 if TYPE_CHECKING:
     from bench.measure.sampling import StopRule
@@ -156,7 +157,7 @@ def read_options(values: Mapping[str, str | None]) -> SweepOptions:
         profile=given.get("profile"),
         axes={axis: split_list(f"--{axis}", given[axis]) for axis in AXES if axis in given},
         device=given.get("device"),
-        weights=() if weights is None else tuple(split_list("--weights", weights)),
+        weights=() if weights is None else tuple(map(str, user_paths(weights, "--weights"))),
         audio=given.get("audio"),
         results=given.get("results", "results"),
         engine_cache=given.get("engine_cache"),

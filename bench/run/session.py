@@ -8,6 +8,7 @@
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -79,6 +80,8 @@ class Session:
         references: The quality suite's reference outputs of the shape judged last, by the
             reference's case and the type that its mels were rounded to.
 
+    A length counts as run with the first case that is opened at it; see :meth:`lengths_run`.
+
     Raises:
         InputError: the engine cache cannot be a folder.
     """
@@ -93,6 +96,7 @@ class Session:
         self._voices: dict[VocoderSpec, Voice] = {}
         self._machine: dict[str, Any] | None = None
         self._stream: torch.cuda.Stream | None = None
+        self._lengths_run: defaultdict[str, set[int]] = defaultdict(set)
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +136,10 @@ class Session:
             self._voices[spec] = Voice(self.settings.audio, spec)
         return self._voices[spec]
 
+    def lengths_run(self, version: str) -> set[int]:
+        """Numbers of frames that this process ran with a version, by whatever backend; callers add their own."""
+        return self._lengths_run[version]
+
     @property
     def environment(self) -> dict[str, Any]:
         """What the machine is, JSON values only; facts that do not change during a run are read once."""
@@ -151,6 +159,7 @@ class Session:
         if mel is None:
             mel = self.voice(case.version).mel(case.batch, case.frames)
         mel = mel.to(self.device)
+        self.lengths_run(case.version).add(mel.shape[-1])
         precision = find_precision(case.precision)
         backend = find_backend(case.backend)
         request = Request(

@@ -9,7 +9,8 @@
     memory               peak over two calls, nothing else loaded
     prepare baselines    eager at the same precision, eager fp32; for a range of shapes, the engine for this one
     rounds               case and baselines in turn, timed
-    back to back         calls without waiting in between: throughput
+    back to back         calls without waiting in between: throughput, then energy
+    a new length         first call and later ones, where the runner takes it
 """
 
 import time
@@ -33,7 +34,9 @@ from bench.measure.statistics import (
     ratio_interval,
 )
 from bench.precision import find_precision
-from bench.records.schema import Record, Speed, Speedup, Throughput, Timing, break_even_inferences
+from bench.records.limits import Ceilings
+from bench.records.schema import Build, Record, Speed, Speedup, Throughput, Timing, break_even_inferences
+from bench.run.beside import beside, ceilings_or_reason
 from bench.run.session import Prepared, Session, check_waveform, outcome
 from bench.run.settings import Settings
 
@@ -73,6 +76,7 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     settings, device = session.settings, session.device
     spec = session.vocoder(case.version).spec
     clock = clock_for(device)
+    limits, notes = _limits(case, session)
     monitor = GpuMonitor(device)
     meter = MemoryMeter(device)
     prepared = stack.enter_context(session.open(case))
@@ -82,7 +86,7 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
         precision = prepared.runner.effective(prepared.mel)
         calls, warmup_s = _warm_up(prepared, clock)
         memory = meter.weigh(prepared.call)
-    cases, runners, notes = [case], [prepared], {}
+    cases, runners = [case], [prepared]
     static = static_baseline(case, settings)
     for other in _baselines(case):
         runner = stack.enter_context(session.open(other))
@@ -103,31 +107,44 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     with session.active(case):
         throughput = _throughput(prepared, clock, samples[0], audio_s)
         check_waveform(prepared.call(), case, spec)
+        launch_ms = None if prepared.runner.synchronous else _launch_median(clock, samples[0])
+        timing = _timing(clock, samples[0], reason, first_ms, (calls, warmup_s), launch_ms)
+        limit, energy, new_shape = beside(case, prepared, session, clock, limits, timing)
     speedups = {
         other: _speedup(other, samples[0], theirs, clock, settings.seed)
         for other, theirs in zip(cases, samples, strict=True)
     }
     fp32, same_precision = speedups[case.baseline("fp32")], speedups.get(case.baseline(case.precision))
-    build = replace(prepared.runner.build, details={**prepared.runner.build.details, **notes})
-    build = replace(
-        build,
-        break_even_inferences=break_even_inferences(
-            build.cost_s, (same_precision or fp32).baseline_median_ms, float(np.median(samples[0].device_ms))
-        ),
-    )
+    build = _build(prepared, notes, same_precision or fp32, timing)
     return {
         "build": build,
         "precision": precision,
         "result": Speed(
-            timing=_timing(clock, samples[0], reason, first_ms, calls, warmup_s),
+            timing=timing,
             throughput=throughput,
             speedup_same_precision=same_precision,
             speedup_fp32=fp32,
             speedup_static=speedups.get(static) if static else None,
             memory=memory,
             gpu_state=monitor.summary(),
+            roofline=limit,
+            energy=energy,
+            new_shape=new_shape,
         ),
     }
+
+
+def _build(prepared: Prepared, notes: dict[str, str], baseline: Speedup, timing: Timing) -> Build:
+    """What the runner cost, with what there is to note, and after how many inferences that has paid for itself."""
+    build = prepared.runner.build
+    pays = break_even_inferences(build.cost_s, baseline.baseline_median_ms, timing.median_ms)
+    return replace(build, details={**build.details, **notes}, break_even_inferences=pays)
+
+
+def _limits(case: Case, session: Session) -> tuple[Ceilings | None, dict[str, str]]:
+    """The machine's ceilings, before anything of the case is loaded, and a note why where there are none."""
+    found = ceilings_or_reason(case, session.device)
+    return (None, {"ceilings": found}) if isinstance(found, str) else (found, {})
 
 
 def _baselines(case: Case) -> list[Case]:
@@ -217,7 +234,9 @@ def _launch_median(clock: Clock, samples: Samples) -> float | None:
     return None if clock.name == "wall" else float(np.median(samples.launch_ms))
 
 
-def _timing(clock: Clock, samples: Samples, reason: str, first_ms: float, warmup_calls: int, warmup_s: float) -> Timing:
+def _timing(
+    clock: Clock, samples: Samples, reason: str, first_ms: float, warmup: tuple[int, float], launch_ms: float | None
+) -> Timing:
     device = samples.device_ms
     interval = median_interval(device)
     return Timing(
@@ -237,7 +256,7 @@ def _timing(clock: Clock, samples: Samples, reason: str, first_ms: float, warmup
         rounds=len(device),
         stop_reason=reason,
         first_call_ms=first_ms,
-        warmup_rounds=warmup_calls + 3,
-        warmup_s=warmup_s,
-        launch_median_ms=_launch_median(clock, samples),
+        warmup_rounds=warmup[0] + 3,
+        warmup_s=warmup[1],
+        launch_median_ms=launch_ms,
     )

@@ -2,10 +2,11 @@
 
 A profile has any number of ``[[grid]]`` tables with the axes ``versions``, ``precisions``, ``batches`` and
 ``frames`` (numbers, or ``"t_ref"`` and ``"t_chunk"`` for each version's own), and optionally ``backends``; a
-grid without ``backends`` runs every registered one. ``[stop]`` sets fields of
+grid without ``backends`` runs every registered one that does not wait to be named. ``[stop]`` sets fields of
 :class:`bench.measure.sampling.StopRule`.
 """
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,12 +16,24 @@ from typing import Any
 
 from bench.backends import backends, find_backend
 from bench.case import VERSIONS, Case
-from bench.errors import InputError
+from bench.errors import InputError, shown
+from bench.files import read_text, user_path
 from bench.measure.sampling import StopRule
 from bench.precision import find_precision
 from bench.run.options import AXES
 from bench.spec import SPECS
 
+# Half an hour of sound and a batch that no memory holds; a case beyond is a slip of the pen.
+MOST = {"batches": 1024, "frames": 200_000}
+MOST_CASES = 20_000
+# Whether a stop rule's field is a count, and its largest value: a day, a million rounds.
+_STOP_LIMITS = {
+    "min_rounds": (int, 1_000_000),
+    "max_rounds": (int, 1_000_000),
+    "min_time_s": (float, 86_400.0),
+    "time_limit_s": (float, 86_400.0),
+    "relative_width": (float, 1.0),
+}
 _REQUIRED = ("versions", "precisions", "batches", "frames")
 
 
@@ -52,7 +65,10 @@ class Profile:
             axes = {axis: list(grid.get(axis, ())) for axis in AXES} | {
                 axis: list(values) for axis, values in (narrowed or {}).items()
             }
-            names = axes["backends"] or list(backends())
+            names = axes["backends"] or [name for name, backend in backends().items() if not backend.on_request]
+            count = math.prod(len(axes[axis]) for axis in _REQUIRED) * len(names)
+            if count > MOST_CASES:
+                raise InputError(f"profile {self.name} has a grid of {count} cases; at most {MOST_CASES} are run")
             for version, precision, batch, frames in product(*(axes[axis] for axis in _REQUIRED)):
                 _check(version, precision)
                 shape = (_positive("batches", batch), _frames(version, frames))
@@ -70,6 +86,8 @@ def parse_backend(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     >>> parse_backend("tensorrt-onnx:level=1")
     ('tensorrt-onnx', (('level', '1'),))
     """
+    if not isinstance(text, str):
+        raise InputError(f"backends are names such as eager, not {shown(repr(text), 60)}")
     name, *settings = text.split(":")
     known = find_backend(name).options
     options = {}
@@ -83,25 +101,30 @@ def parse_backend(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return name, tuple(sorted(options.items()))
 
 
-def _check(version: str, precision: str) -> None:
+def _check(version: Any, precision: Any) -> None:
     if version not in VERSIONS:
-        raise InputError(f"unknown version {version!r}; choose from {', '.join(VERSIONS)}")
+        raise InputError(f"unknown version {shown(repr(version), 60)}; choose from {', '.join(VERSIONS)}")
+    if not isinstance(precision, str):
+        raise InputError(f"precisions are names such as fp32, not {shown(repr(precision), 60)}")
     find_precision(precision)
 
 
 def _positive(axis: str, value: Any) -> int:
     try:
-        number = int(value)
+        number = int(value) if not isinstance(value, bool) else 0
+        whole = number >= 1 and number == float(value)
     except (TypeError, ValueError, OverflowError):
-        number = 0
-    if number < 1 or number != float(value):
-        raise InputError(f"{axis} are whole numbers from 1, not {value!r}")
+        whole = False
+    if not whole:
+        raise InputError(f"{axis} are whole numbers from 1, not {shown(repr(value), 60)}")
+    if number > MOST[axis]:
+        raise InputError(f"{axis} are at most {MOST[axis]}, not {shown(value, 40)}")
     return number
 
 
 def _frames(version: str, value: Any) -> int:
     named = {"t_ref": SPECS[version].t_ref, "t_chunk": SPECS[version].t_chunk}
-    return named[value] if value in named else _positive("frames", value)
+    return named[value] if isinstance(value, str) and value in named else _positive("frames", value)
 
 
 def profile_directory() -> Path:
@@ -115,13 +138,17 @@ def load_profile(name: str) -> Profile:
     Raises:
         InputError: no such profile, or not a profile.
     """
-    file = Path(name) if name.endswith(".toml") else profile_directory() / f"{name}.toml"
-    if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in profile_directory().glob("*.toml")))
-        raise InputError(f"unknown profile {name!r}; choose from {known}, or give a path to a .toml file")
+    known = sorted(path.stem for path in profile_directory().glob("*.toml"))
+    if name.endswith(".toml"):
+        file = user_path(name, "profile")
+    elif name in known:
+        file = profile_directory() / f"{name}.toml"
+    else:
+        raise InputError(f"unknown profile {name!r}; choose from {', '.join(known)}, or give a path to a .toml file")
+    text = read_text(file, "profile")
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"profile {file} cannot be read: {error}") from error
     grids = data.get("grid")
     if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) for grid in grids):
@@ -135,7 +162,20 @@ def load_profile(name: str) -> Profile:
     stop = data.get("stop", {})
     if not isinstance(stop, dict) or not all(type(value) in (int, float) for value in stop.values()):
         raise InputError(f"profile {file}: [stop] is a table of numbers")
+    return Profile(file.stem, tuple(grids), _stop_rule(stop, file))
+
+
+def _stop_rule(stop: Mapping[str, Any], file: Path) -> StopRule:
+    """The rule of a profile's ``[stop]``; every number finite and such that a case ends."""
     unknown = sorted(set(stop) - {field.name for field in fields(StopRule)})
     if unknown:
         raise InputError(f"profile {file}: [stop] has no field {unknown[0]!r}")
-    return Profile(file.stem, tuple(grids), StopRule(**stop))
+    for field, value in stop.items():
+        kind, most = _STOP_LIMITS.get(field, (float, math.inf))
+        if (kind is int and type(value) is not int) or not 0 <= value <= most or value == math.inf:
+            what = "a whole number" if kind is int else "a number"
+            raise InputError(f"profile {file}: [stop] {field} is {what} from 0 to {most:g}, not {shown(value, 40)}")
+    try:
+        return StopRule(**stop)
+    except InputError as error:
+        raise InputError(f"profile {file}: {error}") from error

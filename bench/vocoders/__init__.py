@@ -6,6 +6,7 @@ import torch
 
 from bench.case import VERSIONS
 from bench.errors import InputError
+from bench.files import user_path
 from bench.spec import SPECS, V3, V4, MelSpec, VocoderSpec, Weights
 from bench.vocoders import trained_demo
 from bench.vocoders.bigvgan import BigVgan, BigVganConfig
@@ -46,7 +47,7 @@ def load_with_identity(version: str, weights: str | Path | None = None, seed: in
     if str(weights) == trained_demo.NAME:
         return trained_demo.load_demo(version)
     if weights is not None:
-        return load_checkpoint(version, Path(weights))
+        return load_checkpoint(version, user_path(weights, "weights"))
     model = synthetic_vocoder(BigVganConfig() if version == "v3" else HifiGanConfig(), seed)
     return model.eval(), identify(model, f"synthetic weights (seed {seed}, {FORM})", seed)
 

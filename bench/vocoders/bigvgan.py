@@ -4,17 +4,24 @@ Definition: Lee et al., "BigVGAN: A Universal Neural Vocoder with Large-Scale Tr
 ``config.json`` of NVIDIA's checkpoints. Parameter names are those of the checkpoints, weight norm folded.
 """
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.errors import InputError
+from bench.errors import InputError, shown
 from bench.spec import V3, MelSpec, VocoderSpec
 from bench.vocoders.alias_free import AliasFreeActivation
+
+# Samples that a mel frame may become, and the highest frequency and the longest list in config.json.
+MAX_UPSAMPLE = 4096
+MAX_HERTZ = 192_000
+MAX_VALUES = 8
+_MISSING: Any = object()
 
 
 @dataclass(frozen=True)
@@ -46,68 +53,162 @@ class BigVganConfig:
         return replace(V3, sample_rate=self.mel.sample_rate, upsample=math.prod(self.upsample_rates), mel=self.mel)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "BigVganConfig":
-        """Reads a checkpoint's ``config.json``.
+    def from_json(cls, data: Mapping[str, Any], name: str = "config.json") -> "BigVganConfig":
+        """Reads a checkpoint's ``config.json``; every field is of its type and within its range.
 
         ``use_tanh_at_final`` and ``use_bias_at_final`` default to true, as in checkpoints older than v2.
 
+        Args:
+            data: The JSON object.
+            name: The file, for the sentence.
+
         Raises:
-            InputError: a field is missing or has a value that names no BigVGAN.
+            InputError: a field is missing, of another type or out of range, or the values fit no BigVGAN.
         """
-        try:
-            mel = MelSpec(
-                sample_rate=int(data.get("sampling_rate", V3.mel.sample_rate)),
-                n_fft=int(data.get("n_fft", V3.mel.n_fft)),
-                win_length=int(data.get("win_size", V3.mel.win_length)),
-                hop_length=int(data.get("hop_size", V3.mel.hop_length)),
-                bands=int(data["num_mels"]),
-                fmin=float(data.get("fmin") or 0.0),
-                fmax=None if data.get("fmax") is None else float(data["fmax"]),
-            )
-            config = cls(
-                num_mels=int(data["num_mels"]),
-                upsample_initial_channel=int(data["upsample_initial_channel"]),
-                upsample_rates=tuple(int(rate) for rate in data["upsample_rates"]),
-                upsample_kernel_sizes=tuple(int(size) for size in data["upsample_kernel_sizes"]),
-                resblock=str(data["resblock"]),
-                resblock_kernel_sizes=tuple(int(size) for size in data["resblock_kernel_sizes"]),
-                resblock_dilation_sizes=tuple(
-                    tuple(int(step) for step in steps) for steps in data["resblock_dilation_sizes"]
-                ),
-                activation=str(data["activation"]),
-                snake_logscale=bool(data["snake_logscale"]),
-                use_tanh_at_final=bool(data.get("use_tanh_at_final", True)),
-                use_bias_at_final=bool(data.get("use_bias_at_final", True)),
-                mel=mel,
-            )
-        except KeyError as error:
-            raise InputError(f"config.json has no field {error}") from error
-        except (TypeError, ValueError) as error:
-            raise InputError(f"config.json has a field of the wrong type: {error}") from error
-        config.check()
+        fields = _Fields(data, name)
+        mel = MelSpec(
+            sample_rate=fields.whole("sampling_rate", 1000, 192_000, V3.mel.sample_rate),
+            n_fft=fields.whole("n_fft", 16, 16_384, V3.mel.n_fft),
+            win_length=fields.whole("win_size", 16, 16_384, V3.mel.win_length),
+            hop_length=fields.whole("hop_size", 1, 4096, V3.mel.hop_length),
+            bands=fields.whole("num_mels", 1, 512),
+            fmin=fields.hertz("fmin") or 0.0,
+            fmax=fields.hertz("fmax"),
+        )
+        config = cls(
+            num_mels=mel.bands,
+            upsample_initial_channel=fields.whole("upsample_initial_channel", 1, 4096),
+            upsample_rates=fields.wholes("upsample_rates", 1, 64),
+            upsample_kernel_sizes=fields.wholes("upsample_kernel_sizes", 1, 256),
+            resblock=fields.choice("resblock", ("1", "2")),
+            resblock_kernel_sizes=fields.wholes("resblock_kernel_sizes", 1, 63),
+            resblock_dilation_sizes=fields.lists("resblock_dilation_sizes", 1, 64),
+            activation=fields.choice("activation", ("snake", "snakebeta")),
+            snake_logscale=fields.flag("snake_logscale"),
+            use_tanh_at_final=fields.flag("use_tanh_at_final", default=True),
+            use_bias_at_final=fields.flag("use_bias_at_final", default=True),
+            mel=mel,
+        )
+        config.check(name)
         return config
 
-    def check(self) -> None:
-        """Raises :class:`InputError` when the values fit no network."""
-        if self.resblock not in ("1", "2"):
-            raise InputError(f'config.json: resblock is "1" or "2", not {self.resblock!r}')
-        if self.activation not in ("snake", "snakebeta"):
-            raise InputError(f'config.json: activation is "snake" or "snakebeta", not {self.activation!r}')
-        if len(self.upsample_rates) != len(self.upsample_kernel_sizes) or not self.upsample_rates:
-            raise InputError("config.json: upsample_rates and upsample_kernel_sizes differ in length")
+    def check(self, name: str = "config.json") -> None:
+        """Raises :class:`InputError` when the values fit no network, each being within its range."""
+        if len(self.upsample_rates) != len(self.upsample_kernel_sizes):
+            raise InputError(f"{name}: upsample_rates and upsample_kernel_sizes differ in length")
         if len(self.resblock_kernel_sizes) != len(self.resblock_dilation_sizes):
-            raise InputError("config.json: resblock_kernel_sizes and resblock_dilation_sizes differ in length")
-        sizes = (
-            self.num_mels,
-            *self.upsample_rates,
-            *self.upsample_kernel_sizes,
-            *self.resblock_kernel_sizes,
-        )
-        steps = [step for dilations in self.resblock_dilation_sizes for step in dilations]
-        if min((*sizes, *steps)) < 1 or self.upsample_initial_channel < 2 ** len(self.upsample_rates):
-            raise InputError("config.json: sizes, rates and channels are positive and channels halve at each rate")
+            raise InputError(f"{name}: resblock_kernel_sizes and resblock_dilation_sizes differ in length")
+        if math.prod(self.upsample_rates) > MAX_UPSAMPLE:
+            raise InputError(f"{name}: the product of upsample_rates is at most {MAX_UPSAMPLE}")
+        if self.upsample_initial_channel < 2 ** len(self.upsample_rates):
+            raise InputError(f"{name}: upsample_initial_channel halves at each of upsample_rates and gets under 1")
         if any(k < r or (k - r) % 2 for k, r in zip(self.upsample_kernel_sizes, self.upsample_rates, strict=True)):
-            raise InputError("config.json: an upsample kernel is its rate plus an even number")
+            raise InputError(f"{name}: a size in upsample_kernel_sizes is its rate plus an even number")
+        if any(size % 2 == 0 for size in self.resblock_kernel_sizes):
+            raise InputError(f"{name}: resblock_kernel_sizes are odd numbers")
+
+    def check_mel(self, name: str) -> None:
+        """Raises :class:`InputError` when the network's input is not the mel that GPT-SoVITS feeds a v3 vocoder."""
+        fed, mel = V3.mel, self.mel
+        for field, value, wanted in (
+            ("sampling_rate", mel.sample_rate, fed.sample_rate),
+            ("n_fft", mel.n_fft, fed.n_fft),
+            ("win_size", mel.win_length, fed.win_length),
+            ("hop_size", mel.hop_length, fed.hop_length),
+            ("num_mels", mel.bands, fed.bands),
+            ("fmin", mel.fmin, fed.fmin),
+            ("fmax", mel.fmax or mel.sample_rate / 2, fed.fmax or fed.sample_rate / 2),
+        ):
+            if value != wanted:
+                raise InputError(
+                    f"{name}: {field} is {value:g}, and GPT-SoVITS feeds its v3 vocoder {wanted:g}; "
+                    "give bigvgan_v2_24khz_100band_256x"
+                )
+        if math.prod(self.upsample_rates) != mel.hop_length:
+            raise InputError(
+                f"{name}: hop_size is {mel.hop_length}, and upsample_rates multiply to {math.prod(self.upsample_rates)}"
+            )
+
+
+class _Fields:
+    """The fields of ``config.json``, checked before anything is built from them.
+
+    Args:
+        data: The JSON object.
+        name: The file, for sentences.
+    """
+
+    def __init__(self, data: Mapping[str, Any], name: str) -> None:
+        self._data, self._name = data, name
+
+    def whole(self, field: str, low: int, high: int, default: int = _MISSING) -> int:
+        """A whole number within a range."""
+        return self._within(field, self._get(field, default), low, high)
+
+    def hertz(self, field: str) -> float | None:
+        """A frequency in Hz; None where there is none or null."""
+        value = self._get(field, None)
+        if value is None:
+            return None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self._wrong_type(field, value, "a number of Hz or null")
+        if not 0 <= value <= MAX_HERTZ:
+            raise InputError(f"{self._name}: {field} lies between 0 and {MAX_HERTZ} Hz, not {_brief(value)}")
+        return float(value)
+
+    def flag(self, field: str, default: bool = _MISSING) -> bool:
+        """True or false; the text ``"false"`` is neither."""
+        value = self._get(field, default)
+        if not isinstance(value, bool):
+            raise self._wrong_type(field, value, "true or false")
+        return value
+
+    def choice(self, field: str, choices: tuple[str, ...]) -> str:
+        """One of several texts; a number counts as its digits."""
+        value = self._get(field, _MISSING)
+        text = str(value) if type(value) is int and 0 <= value <= 9 else value
+        if not isinstance(text, str) or text not in choices:
+            raise InputError(f"{self._name}: {field} is {' or '.join(map(json.dumps, choices))}, not {_brief(value)}")
+        return text
+
+    def wholes(self, field: str, low: int, high: int) -> tuple[int, ...]:
+        """A list of whole numbers within a range."""
+        return tuple(self._within(field, value, low, high) for value in self._list(field, self._get(field, _MISSING)))
+
+    def lists(self, field: str, low: int, high: int) -> tuple[tuple[int, ...], ...]:
+        """A list of lists of whole numbers within a range."""
+        return tuple(
+            tuple(self._within(field, value, low, high) for value in self._list(field, inner))
+            for inner in self._list(field, self._get(field, _MISSING))
+        )
+
+    def _get(self, field: str, default: Any) -> Any:
+        value = self._data.get(field, default)
+        if value is _MISSING:
+            raise InputError(f"{self._name} has no field {field!r}")
+        return value
+
+    def _list(self, field: str, value: Any) -> Sequence[Any]:
+        if not isinstance(value, list | tuple):
+            raise self._wrong_type(field, value, "a list")
+        if not 1 <= len(value) <= MAX_VALUES:
+            raise InputError(f"{self._name}: {field} has 1 to {MAX_VALUES} values, not {len(value)}")
+        return value
+
+    def _within(self, field: str, value: Any, low: int, high: int) -> int:
+        if type(value) is not int:
+            raise self._wrong_type(field, value, "whole numbers")
+        if not low <= value <= high:
+            raise InputError(f"{self._name}: {field} lies between {low} and {high}, not {_brief(value)}")
+        return value
+
+    def _wrong_type(self, field: str, value: Any, wanted: str) -> InputError:
+        return InputError(f"{self._name} has a field of the wrong type: {field} is {_brief(value)}, not {wanted}")
+
+
+def _brief(value: Any) -> str:
+    """A value of any size in a sentence."""
+    return shown(repr(value) if not isinstance(value, int) or value.bit_length() < 128 else "a huge number", 60)
 
 
 def same_padding(kernel_size: int, dilation: int) -> int:

@@ -1,6 +1,9 @@
 import json
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from bench.cli import main
 from bench.compare.history import append_history, read_history, trend
 from bench.compare.sources import observe_all
-from bench.compare.thresholds import load_thresholds
+from bench.compare.thresholds import DEFAULT_FILE, load_thresholds
 from bench.errors import InputError
 from bench.records.jsonl import append_record
 from bench.records.schema import Record
@@ -86,6 +89,70 @@ def test_last_keeps_the_newest_nights(tmp_path: Path) -> None:
         store(tmp_path, night)
     found = {item.run_id for item in read_history(tmp_path / "history", last=2)}
     assert found == {"run-3", "run-4"}
+
+
+def _spoil(change: Callable[[dict[str, Any]], object]) -> Callable[[str], str]:
+    def spoil(line: str) -> str:
+        data = json.loads(line)
+        change(data)
+        return json.dumps(data)
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _spoil(lambda data: data["rounds"].update(control=[1.0])),
+        _spoil(lambda data: data["rounds"].update(case=[])),
+        _spoil(lambda data: data["rounds"].update(case=[0.0] * 1000)),
+        _spoil(lambda data: data["rounds"].update(quantiles=[1.0])),
+        _spoil(lambda data: data["values"].update(time=float("nan"))),
+        _spoil(lambda data: data.update(throughput_variance=float("inf"))),
+        _spoil(lambda data: data.update(values=7)),
+        _spoil(lambda data: data.update(history_version="one")),
+        lambda _: "[" * 100_000,
+        lambda _: "9" * 10_000,
+    ],
+)
+def test_a_line_that_no_night_wrote_is_left_out(tmp_path: Path, spoil: Callable[[str], str]):
+    """Rounds of unlike lengths, numbers that are none and nesting without end cost their own line only."""
+    store(tmp_path, 0, record(1), record(2))
+    [file] = (tmp_path / "history").iterdir()
+    lines = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([spoil(lines[0]), lines[1]]), encoding="utf-8")
+    with pytest.warns(UserWarning, match="line 1 cannot be read"):
+        nights = read_history(tmp_path / "history")
+    assert [item.id for item in nights] == [record(2).id]
+    assert trend(nights)
+
+
+def test_a_night_that_is_no_file_is_named(tmp_path: Path):
+    """A pipe in the place of a night would be waited for."""
+    store(tmp_path, 0)
+    os.mkfifo(tmp_path / "history" / "x.jsonl")
+    with pytest.raises(InputError, match="is a pipe"):
+        read_history(tmp_path / "history")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("alpha = 0.006", "alpha = nan"), "alpha must be a finite number"),
+        (("machine_sd = 0.003", "machine_sd = inf"), "machine_sd must be a finite number"),
+        (("floor = 0.03", "floor = nan"), "metrics.time.floor must be a finite number"),
+        (("alpha = 0.006", "alpha = '\\u001b[31m'"), "does not hold thresholds"),
+        (("alpha = 0.006", "alpha = " + "[" * 5000), "is not TOML"),
+    ],
+)
+def test_thresholds_that_no_test_can_use(tmp_path: Path, change: tuple[str, str], said: str):
+    """Numbers that are not finite and text in their place are one sentence."""
+    file = tmp_path / "mine.toml"
+    file.write_text(DEFAULT_FILE.read_text(encoding="utf-8").replace(*change, 1), encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        load_thresholds(file)
+    with pytest.raises(InputError, match="is a device"):
+        load_thresholds(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize(("folder", "last"), [("nowhere", None), (".", 0)])

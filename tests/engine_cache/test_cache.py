@@ -1,16 +1,20 @@
 """The engine cache: what is in it is what was put in, or it is built again."""
 
+import fcntl
 import json
 import logging
 import multiprocessing
 import os
+import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from bench.engine_cache import GIB, EngineCache, default_engine_cache
+from bench.engine_cache import GIB, MARKER, EngineCache, default_engine_cache, files
+from bench.engine_cache import cache as caches
 from bench.errors import InputError
 
 KEY = {"version": "v4", "backend": "tensorrt-onnx", "precision": "fp16", "shapes": "1x500", "weights": "w"}
@@ -91,6 +95,19 @@ def with_header(**changes: object) -> Callable[[bytes], bytes]:
         (lambda _: b"[1, 2]\n", "truncated or no engine file"),
         (with_header(form=0), "has form 0"),
         (with_header(build_s=None), "header is incomplete"),
+        (with_header(build_s="1"), "header is incomplete"),
+        (with_header(build_s=True), "header is incomplete"),
+        (with_header(build_s=float("nan")), "header is incomplete"),
+        (with_header(build_s=10**400), "header is incomplete"),
+        (with_header(build_s=-1), "header is incomplete"),
+        (with_header(form=True), "has form True"),
+        (with_header(form=[1]), "has form [1]"),
+        (with_header(bytes="7"), "header is incomplete"),
+        (with_header(sha256=7), "header is incomplete"),
+        (with_header(key={**KEY, "weights": 7}), "header is incomplete"),
+        (with_header(key="v4"), "truncated or no engine file"),
+        (lambda _: b"[" * 60000 + b"\n", "truncated or no engine file"),
+        (lambda _: b"9" * 60000 + b"\n", "truncated or no engine file"),
         (with_header(bytes=7), "bytes instead of 7"),
         (with_header(key={**KEY, "weights": "others"}), "made for something else"),
     ],
@@ -239,26 +256,19 @@ def test_pruning(cache: EngineCache) -> None:
             file.write_bytes(flipped(file.read_bytes()))
         else:
             os.utime(file, (0, 0))
-    good.with_name("copy.engine").write_bytes(good.read_bytes())
-    fresh, dead = cache.folder / "fresh.tmp", cache.folder / "dead.tmp"
-    fresh.write_bytes(b"")
-    dead.write_bytes(b"")
+    copy = good.with_name(f"copy-{'0' * 32}.engine")
+    shutil.copy(good, copy)
+    fresh, dead = cache.folder / "writing-abcdefgh.tmp", cache.folder / "writing-abcdefgi.tmp"
+    for file in (fresh, dead):
+        file.touch(mode=0o600)
     os.utime(dead, (0, 0))
-    gone = {entry.file.name: entry.fault for entry in cache.prune(older_than_s=86400)}
-    assert len(gone) == 4
-    assert gone["copy.engine"] == "its name is another engine's"
-    assert "died" in gone["dead.tmp"]
+    removal = cache.prune(older_than_s=86400)
+    gone = {entry.file.name: entry.fault for entry in removal.gone}
+    assert (len(gone), removal.left) == (4, [])
+    assert gone[copy.name] == "its name is another engine's"
+    assert "died" in gone[dead.name]
     assert [file.name for file in cache.folder.glob("*.engine")] == [good.name]
     assert fresh.exists()
-
-
-def test_the_default_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Twenty GiB where nothing else is said, in the user's folder for caches."""
-    monkeypatch.delenv("VOCODER_BENCH_ENGINES", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    found = default_engine_cache()
-    assert found.limit_bytes == 20 * GIB
-    assert found.folder == tmp_path / "gpt-sovits-vocoder-bench" / "engines"
 
 
 def test_settings_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -270,3 +280,151 @@ def test_settings_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("VOCODER_BENCH_ENGINES_LIMIT_GIB", "1")
     with pytest.raises(InputError, match="is not a folder"):
         default_engine_cache(str(tmp_path / "file"))
+
+
+def test_the_default_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Twenty GiB where nothing else is said, in the user's folder for caches."""
+    monkeypatch.delenv("VOCODER_BENCH_ENGINES", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = default_engine_cache()
+    assert found.limit_bytes == 20 * GIB
+    assert found.folder == tmp_path / "gpt-sovits-vocoder-bench" / "engines"
+
+
+def test_folder_and_files_are_the_users_alone(cache: EngineCache) -> None:
+    """The folder has mode 0700, every file in it 0600, whatever the umask, and a marker says whose it is."""
+    before = os.umask(0)
+    try:
+        cache.fetch(KEY, Builder())
+        cache.merge_timing({"gpu": "a"}, b"t", lambda _, new: new)
+    finally:
+        os.umask(before)
+    assert cache.folder.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in cache.folder.iterdir()} == {0o600}
+    assert b"gpt-sovits-vocoder-bench" in (cache.folder / MARKER).read_bytes()
+
+
+def test_a_cache_from_before_the_marker_is_taken_over(cache: EngineCache) -> None:
+    """A folder with nothing but the cache's own names is used, closed to others and marked."""
+    cache.fetch(KEY, Builder())
+    (cache.folder / MARKER).unlink()
+    cache.folder.chmod(0o755)
+    assert cache.fetch(KEY, Builder()).from_cache
+    assert (cache.folder / MARKER).exists()
+    assert cache.folder.stat().st_mode & 0o777 == 0o700
+
+
+def _open_folder(cache: EngineCache, _: Path) -> None:
+    cache.folder.chmod(0o777)
+
+
+def _unmarked_open_folder(cache: EngineCache, _: Path) -> None:
+    (cache.folder / MARKER).unlink()
+    cache.folder.chmod(0o777)
+
+
+def _open_file(_: EngineCache, file: Path) -> None:
+    file.chmod(0o666)
+
+
+def _another_owner(_: EngineCache, file: Path) -> None:
+    os.chown(file, 54321, 54321)
+
+
+def _folder_of_another(cache: EngineCache, _: Path) -> None:
+    os.chown(cache.folder, 54321, 54321)
+
+
+def _pipe(_: EngineCache, file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file, 0o600)
+
+
+def _link(_: EngineCache, file: Path) -> None:
+    target = file.parent.parent / "target"
+    file.rename(target)
+    file.symlink_to(target)
+
+
+def _loop(_: EngineCache, file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file)
+
+
+def _folder(_: EngineCache, file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+PLANTED = (
+    (_open_folder, "open to other users"),
+    (_unmarked_open_folder, "other users may write"),
+    (_open_file, "open to other users"),
+    (_another_owner, "belongs to another user"),
+    (_folder_of_another, "belongs to another user"),
+    (_pipe, "no regular file"),
+    (_link, "no regular file"),
+    (_loop, "no regular file"),
+    (_folder, "no regular file"),
+)
+
+
+@pytest.mark.parametrize(("plant", "said"), PLANTED)
+def test_what_is_not_the_caches_own_is_never_loaded_or_removed(
+    cache: EngineCache, plant: Callable[[EngineCache, Path], None], said: str
+) -> None:
+    """A file or folder that others own or may write, and what is no regular file, is left as it is and not used."""
+    if "another" in plant.__name__ and os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    cache.fetch(KEY, Builder())
+    file = only_engine(cache)
+    plant(cache, file)
+    build = Builder(b"built again")
+    found = cache.fetch(KEY, build)
+    assert (found.plan, found.from_cache, found.file) == (b"built again", False, None)
+    assert said in found.note
+    cache.discard(KEY, "no reason")
+    if cache.refusal() is None:
+        left = cache.prune(older_than_s=0).left + cache.clear().left
+        assert len(left) == 2
+        assert all(said in entry.fault for entry in left)
+    else:
+        for use in (cache.prune, cache.clear, lambda: default_engine_cache(str(cache.folder))):
+            with pytest.raises(InputError, match=said):
+                use()
+    assert os.path.lexists(file)
+
+
+def test_waiting_for_a_lock_is_said(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that waits for another one's build says for which."""
+    monkeypatch.setattr(files, "_WAIT_S", 0.05)
+    cache.fetch(KEY, Builder())
+    file = only_engine(cache)
+    lock = os.open(f"{file}.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    timer = threading.Timer(0.3, fcntl.flock, (lock, fcntl.LOCK_UN))
+    timer.start()
+    with caplog.at_level(logging.WARNING):
+        assert cache.fetch(KEY, Builder()).from_cache
+    timer.join()
+    os.close(lock)
+    assert f"{file.name}: another process builds it; waiting" in caplog.text
+
+
+def test_a_large_engine_is_not_read_whole_to_verify(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit nothing is kept, and a file that claims more is not read."""
+    cache.fetch(KEY, Builder())
+    monkeypatch.setattr(files, "ENGINE_LIMIT_BYTES", len(PLAN) - 1)
+    assert "more than" in cache.entries(checked=True)[0].fault
+    found = cache.fetch(KEY, Builder())
+    assert (found.plan, found.file) == (PLAN, None)
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the platform knows no folder for caches, one sentence names the variable; no folder called ~ is made."""
+    monkeypatch.delenv("VOCODER_BENCH_ENGINES", raising=False)
+    monkeypatch.setattr(caches, "user_cache_dir", lambda _: "~/.cache/x")
+    with pytest.raises(InputError, match="set VOCODER_BENCH_ENGINES or HOME"):
+        default_engine_cache()

@@ -42,3 +42,23 @@ def test_what_cannot_be_heard_is_an_error(tmp_path: Path, test: np.ndarray, mess
     with pytest.raises(InputError, match=message):
         write_listening_files(np.zeros(10), test, 24000, tmp_path, "case")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_any_case_has_a_file_name(tmp_path: Path) -> None:
+    """An option's value with slashes, control characters or hundreds of letters leads nowhere else."""
+    names = set()
+    for stem in (
+        "v4-x-level=../../1",
+        "v4-x-level=.._.._1",
+        "x" * 300,
+        "x" * 301,
+        "\x1b[31m",
+        "\udcc3",
+        "..",
+        "/etc/x",
+    ):
+        written = write_listening_files(np.zeros(9), np.zeros(9), 24000, tmp_path, stem)
+        assert all((tmp_path / name).is_file() for name in written.values())
+        names |= set(written.values())
+    assert len(names) == 8 * 3
+    assert {file.name for file in tmp_path.iterdir()} == names

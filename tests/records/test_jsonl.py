@@ -12,6 +12,7 @@ import pytest
 from bench.case import Case
 from bench.errors import InputError
 from bench.records.jsonl import append_record, dump_record, load_record, newest_run, read_lines, read_records
+from bench.records.limits import Ceilings, Energy, NewShape, Roofline
 from bench.records.run import load_run
 from bench.records.schema import FILE_NAME, SCHEMA_VERSION, EffectivePrecision, GpuState, Record, Status
 from tests.synthetic_records import changed, quality_record, speed_of, speed_record, write_run
@@ -30,6 +31,11 @@ def whole_record() -> Record:
         speedup_static=speed_of(record).speedup_fp32,
         gpu_state=GpuState(1980, 1700, 2619, 60, 500.5, ("power_cap",), 3),
         files={"test": "wav/test.wav"},
+        roofline=Roofline(
+            10**9, 10**8, Ceilings(3e12, 8e14, "fp16", "2026-01-01T00:00:00+00:00"), 1.0, 2.0, 50.0, "memory"
+        ),
+        energy=Energy(2.0, 500.0, 1.0, 10),
+        new_shape=NewShape(24, 50.0, 2.0, 48.0),
     )
 
 

@@ -152,8 +152,8 @@ def test_every_engine_has_a_process_and_a_line(tmp_path: Path) -> None:
     assert lines == [
         f"built {bad[4].id} on cuda:1: 482 s, 3 MiB",
         f"crashed {bad[1].id} on cuda:1: the process ended by exit status 3: a library talks",
-        f"crashed {bad[2].id} on cuda:1: the process ended by exit status 0: a library talks",
         f"crashed {bad[0].id} on cuda:1: the process ended by signal SIGSEGV: a library talks",
+        f"crashed {bad[2].id} on cuda:1: the process ended by exit status 0: a library talks",
         f"out_of_memory {bad[3].id} on cuda:1: too large",
     ]
 

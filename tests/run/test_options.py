@@ -79,7 +79,7 @@ def test_old_spellings_work_and_say_so_once(old: str, value: str, new: str) -> N
         ({"seed": "1.5"}, "--seed is a whole number, not '1.5'"),
         ({"static_baseline": "some"}, "--static-baseline is all, best or off, not 'some'"),
         ({"twins": "some"}, "--static-baseline is all, best or off, not 'some'"),
-        ({"weights": " , "}, "--weights is an empty list"),
+        ({"weights": " , "}, "--weights is an empty list; give one path or several with commas between them"),
         ({"frames": ""}, "--frames is an empty list"),
     ],
 )

@@ -70,7 +70,11 @@ def test_record_is_complete(eager: Record, settings: Settings, v3_directory: Pat
     assert eager.audio.startswith("speech.flac sha256:")
     assert [part for part in ("build", "precision", "result") if getattr(eager, part) is None] == []
     found = speed_of(eager)
-    assert {item.name for item in fields(Speed) if getattr(found, item.name) is None} == {"speedup_static", "gpu_state"}
+    assert {item.name for item in fields(Speed) if getattr(found, item.name) is None} == {
+        "speedup_static",
+        "gpu_state",
+        "energy",
+    }
     assert eager.environment["threads"] == settings.threads == 1
     assert eager.environment["gpu"] is None
     assert eager.build is not None

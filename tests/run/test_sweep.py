@@ -1,5 +1,6 @@
 """Profiles and command-line lists become cases, and mistakes in them one sentence."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ def test_grid_is_a_product_with_each_version_s_lengths() -> None:
 
 
 def test_a_grid_without_backends_runs_them_all() -> None:
-    """Leaving out backends means every registered one."""
+    """Leaving out backends means every registered one but those that wait to be named."""
     cases = Profile("one", (GRID,), StopRule()).cases({"versions": ["v3"], "frames": ["9"], "batches": ["1"]})
-    assert [case.backend for case in cases] == list(backends())
+    assert [case.backend for case in cases] == [name for name, found in backends().items() if not found.on_request]
 
 
 def test_a_case_in_two_grids_runs_once() -> None:
@@ -86,6 +87,17 @@ def test_unknown_options(text: str) -> None:
         ("batches", 2.5, "batches are whole numbers from 1, not 2.5"),
         ("batches", float("inf"), "batches are whole numbers from 1, not inf"),
         ("batches", float("nan"), "batches are whole numbers from 1, not nan"),
+        ("batches", True, "batches are whole numbers from 1, not True"),
+        ("batches", 2000, "batches are at most 1024, not 2000"),
+        ("frames", 10**12, "frames are at most 200000, not 1000000000000"),
+        ("frames", "9" * 5000, "frames are whole numbers from 1, not '999"),
+        ("frames", [9], "frames are whole numbers from 1, not [9]"),
+        ("frames", None, "frames are whole numbers from 1, not None"),
+        ("versions", 3, "unknown version 3; choose from v3, v4"),
+        ("versions", ["v3"], "unknown version ['v3']"),
+        ("precisions", 32, "precisions are names such as fp32, not 32"),
+        ("backends", 1, "backends are names such as eager, not 1"),
+        ("backends", {"eager": 1}, "backends are names such as eager, not {"),
     ],
 )
 def test_wrong_values_are_named(axis: str, value: Any, message: str) -> None:
@@ -107,12 +119,14 @@ def test_shapes_asks_about_ranges_only() -> None:
 
 @pytest.mark.parametrize("name", ["smoke", "standard", "full", "nightly"])
 def test_carried_profiles_load(name: str) -> None:
-    """The four profiles of everything hold both vocoders over every backend."""
+    """The four profiles of everything hold both vocoders over every backend; short ones do not wait for a compiler."""
     loaded = load_profile(name)
     cases = loaded.cases()
     assert loaded.name == name
     assert {case.version for case in cases} == {"v3", "v4"}
-    assert {case.backend for case in cases} == set(backends())
+    waiting = {backend for backend, found in backends().items() if found.on_request}
+    assert waiting == {"compile"}
+    assert set(backends()) - {case.backend for case in cases} == (waiting if name in ("smoke", "nightly") else set())
     assert (profile_directory() / f"{name}.toml").is_file()
 
 
@@ -153,6 +167,14 @@ _GOOD = '[[grid]]\nversions = ["v3"]\nprecisions = ["fp32"]\nbatches = [1]\nfram
         (_GOOD + '[stop]\nmin_rounds = "ten"\n', "[stop]"),
         (_GOOD + "[stop]\nmin_rounds = 0\n", "a stop rule needs"),
         ("stop = 3\n" + _GOOD, "[stop]"),
+        (_GOOD + "[stop]\ntime_limit_s = nan\n", "[stop] time_limit_s is a number from 0 to 86400, not nan"),
+        (_GOOD + "[stop]\nrelative_width = inf\n", "[stop] relative_width"),
+        (_GOOD + "[stop]\nmin_time_s = nan\n", "[stop] min_time_s"),
+        (_GOOD + "[stop]\nmax_rounds = 1000000000000\n", "[stop] max_rounds is a whole number from 0 to 1e+06"),
+        (_GOOD + "[stop]\nmax_rounds = 10.5\n", "[stop] max_rounds is a whole number"),
+        (_GOOD + f"[stop]\nmax_rounds = {'9' * 4000}\n", "[stop] max_rounds"),
+        (_GOOD + "[stop]\nmin_rounds = true\n", "[stop] is a table of numbers"),
+        ("a = " + "[" * 5000, "cannot be read"),
     ],
 )
 def test_unusable_profiles(tmp_path: Path, text: str, message: str) -> None:
@@ -168,3 +190,33 @@ def test_unknown_profile() -> None:
     """A profile that does not exist is answered with those that do."""
     with pytest.raises(InputError, match="choose from full, nightly, shapes, smoke, standard"):
         load_profile("gigantic")
+
+
+def test_a_grid_of_too_many_cases_is_refused() -> None:
+    """Lists that multiply to millions end before the first case is made."""
+    with pytest.raises(InputError, match="a grid of 1000000 cases; at most"):
+        profile(versions=["v3"], batches=[1] * 1000, frames=[9] * 1000).cases()
+
+
+def test_a_profile_is_a_file_and_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte order mark and a home folder's ~ are read; a device, a pipe, a folder and another encoding are named."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbf" + _GOOD.replace("\n", "\r\n").encode())
+    assert load_profile("~/mine.toml").name == "mine"
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "wide.toml").write_bytes(_GOOD.encode("utf-16"))
+    (tmp_path / "large.toml").write_bytes(b"#" * (5 << 20))
+    for name, said in (
+        ("zero", "is a device"),
+        ("pipe", "is a pipe"),
+        ("folder", "is a folder"),
+        ("wide", "is UTF-16; save it as UTF-8"),
+        ("large", "is too large"),
+        ("none", "does not exist"),
+    ):
+        with pytest.raises(InputError, match=said):
+            load_profile(str(tmp_path / f"{name}.toml"))
+    with pytest.raises(InputError, match=r"unknown profile '\.\./profiles/smoke'"):
+        load_profile("../profiles/smoke")

@@ -14,7 +14,7 @@ import pytest
 from bench.case import Case
 from bench.errors import InputError
 from bench.measure.sampling import StopRule
-from bench.records.schema import Status
+from bench.records.schema import Speed, Status
 from bench.run.job import Answer, Job, Kind, read_line, write_line
 from bench.run.settings import Settings
 from bench.run.worker import Worker
@@ -230,10 +230,10 @@ def test_the_worker_itself_measures(v3_directory: Path, tmp_path: Path, monkeypa
         with pytest.raises(InputError, match="do not exist"):
             worker.do(Job(Kind.SPEED, case, replace(settings, weights=("none",))), limit_s=120)
     assert speed.status is Status.OK, speed.reason
-    assert speed.timing is not None
-    assert speed.timing.rounds == 6
+    assert isinstance(speed.result, Speed)
+    assert speed.result.timing.rounds == 6
     assert speed.weights is not None
     assert speed.weights.name.startswith(v3_directory.name)
     assert build.build is not None
-    assert build.timing is None
+    assert build.result is None
     assert os.getpid() != worker.pid

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from bench.records.facts import HIGHER, LOWER, Facts
 from bench.records.kind import Result
+from bench.records.limits import Energy, NewShape, Roofline
 
 # A queue takes about a thousand launches. So a call whose work takes the device longer than launching it returns
 # well before the end, unless it launches more than ten thousand kernels.
@@ -182,6 +183,9 @@ class Speed(Result, kind="speed", title="speed", columns=""):
             under 1 is what the range costs.
         memory: While only this case's model was loaded.
         gpu_state: The GPU during the timed rounds; None on a CPU.
+        roofline: How far the median is from the machine's limit.
+        energy: Of calls made back to back; None where the card has no counter.
+        new_shape: What a length costs that was never run; None where the runner takes its own alone.
     """
 
     timing: Timing
@@ -191,3 +195,6 @@ class Speed(Result, kind="speed", title="speed", columns=""):
     speedup_static: Speedup | None = None
     memory: Memory | None = None
     gpu_state: GpuState | None = None
+    roofline: Roofline | None = None
+    energy: Energy | None = None
+    new_shape: NewShape | None = None

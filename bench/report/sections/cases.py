@@ -123,6 +123,15 @@ COLUMNS: tuple[Column, ...] = (
     _figure("timing.first_call_ms"),
     _sound("snr_db"),
     _sound("lsd_db"),
+    _figure("roofline.percent_of_limit"),
+    Column(
+        "Bound by",
+        lambda row: row.speed.roofline.bound_by if row.speed and row.speed.roofline else "",
+        False,
+        "What sets the limit, or launches where the GPU waited for its host.",
+    ),
+    _figure("new_shape.cost_ms"),
+    _figure("energy.joules_per_audio_second"),
     Column(
         "Computed in",
         lambda row: row.record.precision.compute if row.record.precision else "",
