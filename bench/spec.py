@@ -94,7 +94,7 @@ SYNTHETIC_V3_CAVEAT = (
 )
 DEMO_CAVEAT = (
     "The weights are trained, but not GPT-SoVITS's: a HiFi-GAN V1 for 22.05 kHz speech and 80 bands stands for v4, with "
-    "the same blocks at other rates. Its sound and its rounding error are a real network's; its times are not v4's."
+    "its blocks at other rates. Its sound and its rounding error are a real network's; its times are not v4's."
 )
 """What a page says of weights that are not the user's own."""
 

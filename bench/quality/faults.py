@@ -82,7 +82,6 @@ def _missing(fidelity: Fidelity, limits: Faults) -> Iterator[tuple[str, str]]:
         yield "band_loss_db", f"a band of the ear's width lost {-fidelity.band_loss_db:.1f} dB"
 
 
-
 def _added(fidelity: Fidelity, limits: Faults) -> Iterator[tuple[str, str]]:
     if fidelity.click_crest is not None and fidelity.click_crest > limits.click_crest:
         yield "click_crest", f"one sample of the error is {fidelity.click_crest:.0f} times its surroundings: a click"

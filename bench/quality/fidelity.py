@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
-from bench.quality import perceptual as listeners
 from bench.quality import continuity, hearing, spectral, structure, waveform
+from bench.quality import perceptual as listeners
 from bench.quality.waveform import Signal
 from bench.records.facts import Better, facts_of
 from bench.records.fidelity import Fidelity

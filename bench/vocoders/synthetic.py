@@ -9,8 +9,8 @@ and the last layer is scaled so that speech comes out at a speech-like level.
 Plain random weights flatter the rounding of a network by 10 to 20 dB, for two reasons that this second form mends:
 
 - A trained network goes by small differences between large log-mels, so that rounding a mel to float16 costs it far
-  more than the rounding's share of the mel. Here the first layer sees how neighbouring bands differ and how that departs
-  from a parabola over seven frames: what of speech is smooth cancels, its rounding does not.
+  more than the rounding's share of the mel. Here the first layer sees how neighbouring bands differ and how that
+  departs from a parabola over seven frames: what of speech is smooth cancels, its rounding does not.
 - A trained network's error comes in bursts, where its output turns quickly with what it reads, as a phase does. Here a
   few features of the first layer are folded where they are large: HiFi-GAN's second layer adds their channels with
   slopes that alternate, BigVGAN's first snakes turn quickly. A fold multiplies every error in front of it.
@@ -36,8 +36,8 @@ FORM = "2nd form"
 DIFFERENCE = (1, -5, 10, -10, 5, -1)
 # RMS of what speech has left of a row of unit norm.
 ROUGHNESS = 0.11
-# Folds: features, slopes of their channels (their sum and first moment are 0, so that leaks and far values cancel), where
-# they begin and how far apart they lie in RMS of the feature, and the steepest slope.
+# Folds: features, slopes of their channels (their sum and first moment are 0, so that leaks and far values cancel),
+# where they begin and how far apart they lie in RMS of the feature, and the steepest slope.
 FEATURES, SLOPES, BEGINS, APART, STEEP = 2, (1, -2, 2, -2, 1), 1.2, 0.15, 40.0
 # Pairs of channels that cancel, and what they would carry of loudness among 512 channels, RMS; speech's log-mel over
 # silence, RMS. They carry differences of neighbouring bands, which are a tenth of that.
@@ -52,7 +52,7 @@ AFTER_LEAKY_RELU = (1 + SLOPE**2) / 2
 # Second moment of a stage's output over its input: three dilations, three kernels averaged.
 AFTER_STAGE = 1.15
 # Ranges of the natural logarithm of the snake parameters.
-LOG_ALPHA = (-0.4, 1.3)
+LOG_ALPHA = (-0.7, 1.0)
 LOG_BETA = (0.0, 1.0)
 
 
@@ -142,8 +142,8 @@ def _sharpen(model: BigVgan | HifiGan, seed: int) -> None:
 def _rough(seed: int, shape: torch.Size) -> Tensor:
     """Rows of the first layer that see how neighbouring bands differ, and how that departs from a smooth course.
 
-    Small integers over a power of two: differences cancel exactly, and every precision holds the weights as they are, so
-    that the error of a row is that of the mel and of what is written.
+    Small integers over a power of two: differences cancel exactly, and every precision holds the weights as they are,
+    so that the error of a row is that of the mel and of what is written.
     """
     free = shape[2] - len(DIFFERENCE) + 1
     stream = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(b"conv_pre.rough")]))

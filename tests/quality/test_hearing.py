@@ -17,7 +17,9 @@ def sine(frequency: float, level_db: float, rate: int = RATE, seconds: float = 1
 
 def test_threshold_and_scale_are_those_of_the_papers():
     """Terhardt's threshold at 1 kHz is 3.4 dB SPL; Glasberg and Moore's scale puts 1 kHz at 15.6 ERBs."""
-    assert float(threshold_in_quiet_spl(np.array(1000.0))) == pytest.approx(3.64 - 6.5 * np.exp(-3.174) + 1e-3, abs=1e-3)
+    assert float(threshold_in_quiet_spl(np.array(1000.0))) == pytest.approx(
+        3.64 - 6.5 * np.exp(-3.174) + 1e-3, abs=1e-3
+    )
     assert float(erb_number(np.array(1000.0))) == pytest.approx(15.6, abs=0.1)
 
 
