@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.backends.base import Backend, Request, Runner, register
+from bench.backend import Backend, Request, Runner, register
 from bench.case import Case
 from bench.errors import InputError, UnsupportedError
 from bench.kernels import compile as compiling
@@ -13,8 +13,8 @@ from bench.kernels.network import PATHS, Network
 from bench.kernels.plan import make_plan
 from bench.kernels.runtime import Runtime
 from bench.kernels.selfcheck import check
-from bench.precision import report_engine
-from bench.record import Build, EffectivePrecision
+from bench.measure.precision import report_engine
+from bench.records.schema import Build, EffectivePrecision
 
 ELEMENTS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 DEFAULT_GRAPHS, MOST_GRAPHS = 8, 1000
@@ -62,7 +62,7 @@ class Fused(Backend):
             torch.cuda.synchronize(device)
             network = Network(make_plan(request.vocoder, element), path, device)
             compiled = compiling.load(
-                network.kernels, device, request.store, lambda kernel, module: check(kernel, module, device)
+                network.kernels, device, request.engine_cache, lambda kernel, module: check(kernel, module, device)
             )
             network.modules = compiled.modules
             runtime = Runtime(network, _graphs(request.case))
@@ -79,7 +79,7 @@ class Fused(Backend):
                 engine_bytes=compiled.size_bytes,
                 details={"path": path, "weight_bytes": network.weight_bytes, **details},
                 build_s=compiled.seconds,
-                from_cache=compiled.from_cache if request.store is not None else None,
+                from_cache=compiled.from_cache if request.engine_cache is not None else None,
             ),
             takes=lambda shape: len(shape) == 3 and shape[1] == network.plan.bands and min(shape) > 0,
             effective=lambda mel: _effective(request, runtime, mel),

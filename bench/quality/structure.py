@@ -44,8 +44,9 @@ def residual(reference: Signal, test: Signal) -> Signal:
     """Error without its mean and without its share of the reference, which is a change of gain."""
     error = test - reference
     error = error - np.mean(error)
-    energy = float(np.dot(reference, reference))
-    left: Signal = error - (float(np.dot(error, reference)) / energy) * reference if energy else error
+    moving = reference - np.mean(reference)
+    energy = float(np.dot(moving, moving))
+    left: Signal = error - (float(np.dot(error, moving)) / energy) * moving if energy else error
     return left
 
 

@@ -42,6 +42,8 @@ FEATURES, SLOPES, BEGINS, APART, STEEP = 2, (1, -2, 2, -2, 1), 1.2, 0.15, 40.0
 # Pairs of channels that cancel, and what they would carry of loudness among 512 channels, RMS; speech's log-mel over
 # silence, RMS. They carry differences of neighbouring bands, which are a tenth of that.
 PAIRS, CARRIED, LOUDNESS = 1, 1200.0, 6.0
+# What the second channel of a pair carries of the first: a share that rounds otherwise.
+SHARE = 0.75
 # Share of a residual branch, as a standard deviation.
 BRANCH = 0.4
 # Standard deviation in front of the last non-linearity.
@@ -113,15 +115,17 @@ def _sharpen(model: BigVgan | HifiGan, seed: int) -> None:
     bias = torch.zeros(first.out_channels, dtype=torch.float64)
     bands, taps = weight.shape[1:]
     pairs = min(PAIRS, first.out_channels // 16)
-    # As large beside all channels together, however many there are.
+    # As large beside all channels together, however many there are. Small integers over a power of two, as above: their
+    # sum is 0 in every precision, so that silence stays silent. Differences of neighbours leave nothing of loudness, so
+    # that what a pair carries comes and goes with the sound.
     carried = CARRIED * math.sqrt(first.out_channels / 512) / (LOUDNESS * math.sqrt(bands))
-    shape = _spread(seed, "pairs", torch.Size([pairs, bands]), carried).double()
-    # Differences of neighbours leave nothing of loudness, so that what a pair carries comes and goes with the sound.
-    shape = (shape - shape.roll(-1, 1)) / math.sqrt(2.0)
-    weight[: 2 * pairs] = (shape[..., None] / taps).expand(-1, -1, taps).repeat(2, 1, 1)
-    shares = _uniform(seed, "pairs.shares", torch.Size([pairs]), 0.55, 0.95).double()
-    weight[pairs : 2 * pairs] *= shares[:, None, None]
-    second.weight[pairs : 2 * pairs] = -second.weight[:pairs] / shares[:, None, None].float()
+    stream = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(b"conv_pre.pairs")]))
+    drawn = (np.asarray(stream.random_raw(pairs * bands)) >> np.uint64(59)).astype(np.int64).reshape(pairs, bands)
+    shape = torch.from_numpy(drawn - np.roll(drawn, -1, axis=1)).double()
+    shape *= 2.0 ** round(math.log2(carried / (math.sqrt(2.0) * 9.2 * taps)))
+    weight[: 2 * pairs] = shape[..., None].expand(-1, -1, taps).repeat(2, 1, 1)
+    weight[pairs : 2 * pairs] *= SHARE
+    second.weight[pairs : 2 * pairs] = -second.weight[:pairs] / SHARE
     if isinstance(model, HifiGan):
         spread = ROUGHNESS * float(weight[-1].square().sum().sqrt())
         count = min(FEATURES, (first.out_channels - 2 * pairs) // (2 * len(SLOPES)))
