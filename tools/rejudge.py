@@ -21,7 +21,8 @@ from bench.records.schema import Record, Sound
 
 HEAD = """# Published sound, judged again
 
-Written by `tools/rejudge.py` from the records and the sound files beside them; what changed and why is in
+Written by `tools/rejudge.py` from the records and the sound files that lay beside them when they were published
+(commit 717c108 has them); what changed and why is in
 [docs/fidelity.md](../docs/fidelity.md). "files": the run's speech was compared again, at 16 bits; its other inputs
 cannot be without a GPU. "figures": only recorded figures, among which what is heard is not; where none fails, the
 verdict is open.
