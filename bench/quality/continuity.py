@@ -53,7 +53,8 @@ def slip_samples(reference: Signal, test: Signal, sample_rate: int) -> int | Non
     count = reference.size // width
     if count < 3:
         return None
-    delays = [_delay(*(x[i * width : (i + 1) * width] for x in (reference, test)), reach) for i in range(count)]
+    spans = [slice(start, start + width) for start in range(0, count * width, width)]
+    delays = [_delay(reference[span], test[span], reach) for span in spans]
     for one, two, three in zip(delays, delays[1:], delays[2:], strict=False):
         if one and one == two == three:
             return one

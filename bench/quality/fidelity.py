@@ -213,14 +213,14 @@ def _spectral(found: _Measured, reference: Signal, test: Signal, sample_rate: in
 
 
 def _structural(found: _Measured, reference: Signal, test: Signal, sample_rate: int) -> None:
-    powers = [hearing.band_powers(signal, sample_rate) for signal in (reference, test)]
-    changes = hearing.heard_changes_db(*powers, sample_rate)
+    before, after = (hearing.band_powers(signal, sample_rate) for signal in (reference, test))
+    changes = hearing.heard_changes_db(before, after, sample_rate)
     error = structure.residual(reference, test)
     found.values |= {
         "heard_db": hearing.heard_distance_db(changes),
         "heard_peak_db": hearing.heard_peak_db(changes),
         "heard_band_db": hearing.heard_band_db(changes),
-        "band_loss_db": hearing.band_loss_db(*powers, sample_rate),
+        "band_loss_db": hearing.band_loss_db(before, after, sample_rate),
         "click_crest": structure.click_crest(reference, error, sample_rate),
         "hole_db": continuity.hole_db(reference, test, sample_rate),
         "still_s": continuity.still_s(reference, test, sample_rate),

@@ -16,10 +16,8 @@ def notes_of(run: Run) -> list[str]:
 def warnings_of(run: Run) -> list[str]:
     """What a sceptical reader must know before any figure."""
     records = [row.record for row in run.rows]
-    found = []
-    found += dict.fromkeys(
-        caveat for record in records if record.weights for caveat in record.weights.caveats(record.case.version)
-    )
+    caveats = (c for record in records if record.weights for c in record.weights.caveats(record.case.version))
+    found = list(dict.fromkeys(caveats))
     if any(record.environment.get("git") and _dirty(record) for record in records):
         found.append("The code had uncommitted changes; the commit alone does not reproduce this run.")
     timed = [row.measured for row in run.rows if row.timed]

@@ -167,16 +167,16 @@ def _answers(eager: Case, session: Session, given: torch.dtype) -> dict[str, lis
         }
 
 
-def _given(item: Tensor, given: torch.dtype) -> Tensor:
-    """A float32 mel of batch 1 with the values that a case is given."""
-    return item[None].to(given).to(torch.float32)
-
-
 def _differs(one: Tensor, other: Tensor, dtype: torch.dtype) -> bool:
     """Whether two mels are so unlike that a runner of this type has to answer differently; digital silence is alike."""
     # Each item, because a batch whose first item is stale shows in that one alone.
     apart = (one.to(dtype).float() - other.to(dtype).float()).abs().amax(dim=(1, 2))
     return bool((apart > AUDIBLE_STEP).all())
+
+
+def _given(item: Tensor, given: torch.dtype) -> Tensor:
+    """A float32 mel of batch 1 with the values that a case is given."""
+    return item[None].to(given).to(torch.float32)
 
 
 def _tier(case: Case, device: torch.device) -> str:

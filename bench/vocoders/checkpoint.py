@@ -227,7 +227,7 @@ def _no_constant(name: str) -> float:
 
 
 def read_state(file: Path) -> dict[str, Tensor]:
-    """The state dict of a checkpoint, weight norm folded."""
+    """The state dict of a checkpoint, bare or under the key ``generator``, weight norm folded."""
     state = read_tensors(file)
     try:
         return fold_weight_norm(state)

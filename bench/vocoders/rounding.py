@@ -77,7 +77,8 @@ def emulate(weight: Rounding, entry: Rounding, exit_: Rounding = unchanged) -> C
 
     def run(network: nn.Module, mel: Tensor) -> Tensor:
         with rounded(network, weight, entry, exit_):
-            return network(mel)
+            output: Tensor = network(mel)
+        return output
 
     return run
 
@@ -96,7 +97,8 @@ def natively(dtype: torch.dtype) -> Callable[[nn.Module, Tensor], Tensor]:
 def autocast(network: nn.Module, mel: Tensor) -> Tensor:
     """PyTorch's autocast to float16."""
     with torch.autocast("cpu", torch.float16):
-        return network(mel)
+        output: Tensor = network(mel)
+    return output
 
 
 def by_fft(network: nn.Module, mel: Tensor) -> Tensor:
@@ -109,11 +111,12 @@ def by_fft(network: nn.Module, mel: Tensor) -> Tensor:
         size = 1 << (x.shape[-1] + taps.shape[-1] - 2).bit_length()
         product = torch.einsum("bit,oit->bot", torch.fft.rfft(x, size), torch.fft.rfft(taps, size))
         y = torch.fft.irfft(product, size)[..., taps.shape[-1] - 1 - padding :][..., : x.shape[-1]]
-        return y if module.bias is None else y + module.bias[:, None]
+        exact: Tensor = y if module.bias is None else y + module.bias[:, None]
+        return exact
 
     convolutions = [m for m in network.modules() if type(m) is nn.Conv1d]
     hooks = [module.register_forward_hook(convolve) for module in convolutions]
-    output = network(mel)
+    output: Tensor = network(mel)
     for hook in hooks:
         hook.remove()
     return output

@@ -22,6 +22,7 @@ Plain random weights flatter the rounding of a network by 10 to 20 dB, for two r
 
 import math
 import zlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,7 +111,9 @@ def initialise(model: BigVgan | HifiGan, seed: int) -> None:
 
 def _sharpen(model: BigVgan | HifiGan, seed: int) -> None:
     """Makes the first layer rough, folds some of its features, and has pairs of its channels cancel in the second."""
-    first, second = model.conv_pre, model.ups[0][0] if isinstance(model, BigVgan) else model.ups[0]
+    first = model.conv_pre
+    second: Any = model.ups[0]
+    second = second[0] if isinstance(model, BigVgan) else second
     weight = _rough(seed, first.weight.shape)
     bias = torch.zeros(first.out_channels, dtype=torch.float64)
     bands, taps = weight.shape[1:]

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bench.backends.base import Request, find_backend
+from bench.backend import Request
+from bench.backends import find_backend
 from bench.backends.fused import Fused
 from bench.case import Case
 from bench.errors import InputError, UnsupportedError

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench.engines import EngineStore
+from bench.engine_cache import EngineCache
 from bench.errors import UnsupportedError, WrongOutputError
 from bench.kernels import compile as compiling
 from bench.kernels import driver, resources
@@ -51,7 +51,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
 
 def test_a_second_start_neither_compiles_nor_checks(machine: SimpleNamespace, tmp_path: Path) -> None:
     """What is kept has passed its check; another driver is another machine."""
-    store, checked = EngineStore(tmp_path, 1 << 30), []
+    store, checked = EngineCache(tmp_path, 1 << 30), []
     for expected in (2, 2):
         compiled = compiling.load([SUM, WIDE], CPU, store, lambda wanted, _: checked.append(wanted))
         assert len(machine.compiled) == len(checked) == expected
@@ -64,7 +64,7 @@ def test_a_second_start_neither_compiles_nor_checks(machine: SimpleNamespace, tm
 
 def test_a_kernel_that_fails_its_check_is_not_kept(machine: SimpleNamespace, tmp_path: Path) -> None:
     """The failure reaches the caller, and the next start compiles and checks again."""
-    store = EngineStore(tmp_path, 1 << 30)
+    store = EngineCache(tmp_path, 1 << 30)
 
     def fail(_: Kernel, __: object) -> None:
         raise WrongOutputError("off")
