@@ -1,3 +1,3 @@
-"""Loads the wiring of sweeps; the project's own tests see it too, and use none of it."""
+"""Loads the wiring of sweeps where pyproject.toml did not; the project's own tests see it too, and use none of it."""
 
 pytest_plugins = ["bench.plugin"]

@@ -71,6 +71,15 @@ class WrongOutputError(RuntimeError):
 
 
 def first_line(error: BaseException) -> str:
-    """An exception in one line: its type and the first line of its message."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    r"""An exception in one line that any file and terminal takes: its type and the first line of its message.
+
+    >>> first_line(RuntimeError("it\x1b broke\nbadly"))
+    'RuntimeError: it� broke'
+    """
+    name = type(error).__name__
+    try:
+        text = str(error).strip()
+    except Exception as other:  # noqa: BLE001 - the message of a library's own exception may raise anything
+        return f"{name}, whose message raises {type(other).__name__}"
+    line = shown(text[: 4 * SENTENCE_LIMIT].partition("\n")[0], SENTENCE_LIMIT)
+    return f"{name}: {line}" if line else name

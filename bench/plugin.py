@@ -1,40 +1,29 @@
 """The wiring between pytest, pytest-benchmark and a sweep, and the only module that imports pytest.
 
-A checkout's ``conftest.py`` loads it. ``pytest suites/`` makes a :class:`Sweep` of the command line before anything
-runs; a suite takes a ``case`` and the ``session``, and hands its record to ``conclude_speed`` or ``conclude_quality``.
+``pytest suites/`` makes a :class:`~bench.run.whole.Sweep` of the command line before anything runs; a suite takes a
+``case`` and the ``sweep``, and hands its record to ``conclude_speed`` or ``conclude_quality``. The project's
+``pyproject.toml`` loads this module before pytest looks at the command line, so that no value of an option passes for a
+folder of tests, whose ``conftest.py`` pytest would import.
 """
 
-from collections import Counter
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from bench.errors import InputError, not_installed
-from bench.run.options import OPTIONS, read_options
+from bench.run.call import check_company, collects_suites, path_taken_for_tests
+from bench.run.options import OPTIONS
+from bench.run.signals import Signals, StopSweep, sentence
 
 if TYPE_CHECKING:
     # A Python that lacks torch is told so in one sentence: what brings it is imported late.
-    from bench.case import Case
     from bench.records.schema import Record
     from bench.run.progress import Progress
-    from bench.run.session import Session
-    from bench.run.settings import Settings
-
-PROFILE_OF_DEVICE = {"cpu": "smoke", "cuda": "standard"}
-
-
-class Benchmark(Protocol):
-    """What is used of pytest-benchmark's fixture, which has no types."""
-
-    group: str | None
-    extra_info: dict[str, Any]
-
-    def pedantic(self, target: Callable[[], None], *, rounds: int, iterations: int) -> object:
-        """Times ``target``."""
+    from bench.run.replay import Benchmark, ReplayClock
+    from bench.run.whole import Sweep
 
 
 class Reporter(Protocol):
@@ -52,61 +41,34 @@ class Reporter(Protocol):
         """Writes a line."""
 
 
-@dataclass
-class Sweep:
-    """What a call of pytest sweeps.
+_SWEEP = pytest.StashKey["Sweep"]()
+_CLOCK: "pytest.StashKey[ReplayClock]" = pytest.StashKey()
+_SIGNALS = Signals()
+# A run that lacks records although nothing failed; 1 is for a verdict or a failed case.
+INCOMPLETE = 2
+_CONCLUDE = "conclude_"
 
-    Attributes:
-        cases: In order.
-        session: What they share.
-        notes: Sentences for the header.
-        warnings: Fidelity warnings for the summary.
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """The options of a sweep, as text; :func:`bench.run.options.read_options` says what is wrong with one.
+
+    Raises:
+        pytest.UsageError: a conftest.py loads this module, too late to keep pytest out of an option's path.
     """
-
-    cases: list["Case"]
-    session: "Session"
-    notes: tuple[str, ...] = ()
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def settings(self) -> "Settings":
-        """Of the run."""
-        return self.session.settings
-
-
-class ReplayClock:
-    """A timer for pytest-benchmark that advances by measured durations only.
-
-    The rounds have been run, in turn with their baselines, when pytest-benchmark asks for them; its table
-    and its JSON show the same samples as the record.
-    """
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self._rest_s: Iterator[float] = iter(())
-
-    def __call__(self) -> float:
-        """The present, in seconds."""
-        return self.now_s
-
-    def advance(self) -> None:
-        """Moves on by the next sample."""
-        self.now_s += next(self._rest_s, 0.0)
-
-    def replay(self, benchmark: Benchmark, samples_ms: tuple[float, ...]) -> None:
-        """Lets ``benchmark`` time these samples, one a round."""
-        self._rest_s = iter([sample / 1000 for sample in samples_ms])
-        benchmark.pedantic(self.advance, rounds=len(samples_ms), iterations=1)
-
-
-_SWEEP = pytest.StashKey[Sweep]()
-_CLOCK = pytest.StashKey[ReplayClock]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of a sweep, as text; :func:`bench.run.options.read_options` says what is wrong with one."""
+    late = any(
+        Path(str(getattr(plugin, "__file__", ""))).name == "conftest.py" for plugin in pluginmanager.get_plugins()
+    )
+    taken = path_taken_for_tests(sys.argv[1:]) if late else None
+    if taken is not None:
+        raise pytest.UsageError(f"without the project's pyproject.toml an option and its path are one word: {taken}")
+    if any("suites" in Path(argument).parts for argument in sys.argv[1:]):
+        # As early as can be: torch takes seconds to come.
+        _SIGNALS.install()
     group = parser.getgroup("sweep", "vocoder sweep (suites/)")
     for option in OPTIONS:
+        if option.flag:
+            group.addoption(option.name, dest=option.key, action="store_const", const="yes", help=option.help)
+            continue
         group.addoption(option.name, metavar=option.metavar, dest=option.key, help=option.help)
         if option.old:
             help_text = f"old spelling of {option.name}"
@@ -116,9 +78,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Reads the sweep's options before anything runs, so that a wrong one costs nothing."""
     if not _sweeps(config) or config.option.help:
+        _SIGNALS.restore()
         return
+    _SIGNALS.install()
     try:
-        config.stash[_SWEEP] = read_sweep(config.option.__dict__)
+        plugins = {name for name, plugin in config.pluginmanager.list_name_plugin() if plugin is not None}
+        timeout = config.getini("timeout") if "timeout" in plugins else ""
+        check_company(plugins, config.option.__dict__, str(timeout or ""))
+        with _SIGNALS.raising():
+            from bench.run.whole import read_sweep
+
+            runs = not config.option.collectonly
+            config.stash[_SWEEP] = read_sweep(config.option.__dict__, _SIGNALS, runs=runs)
+    except StopSweep as stop:
+        pytest.exit(str(stop), returncode=128 + stop.number)
     except InputError as error:
         pytest.exit(f"error: {error}", returncode=2)
     except ModuleNotFoundError as error:
@@ -130,56 +103,28 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _sweeps(config: pytest.Config) -> bool:
     """Whether this call collects suites, and not only the project's own tests."""
-    suites = config.rootpath / "suites"
-    arguments = (Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args)
-    return any(suites.is_relative_to(path) or path.is_relative_to(suites) for path in arguments)
-
-
-def read_sweep(values: dict[str, Any]) -> Sweep:
-    """The sweep that the command line asks for, every input tried out.
-
-    Args:
-        values: pytest's options by name.
-
-    Raises:
-        InputError: an option or a file that cannot be used.
-    """
-    from bench.measure.environment import physical_cores
-    from bench.run.device import find_device
-    from bench.run.run_id import new_run_id
-    from bench.run.session import Session
-    from bench.run.sweep import load_profile
-
-    options = read_options(values)
-    device = find_device(options.device)
-    profile = load_profile(options.profile or PROFILE_OF_DEVICE[device.type])
-    cases = profile.cases(options.axes)
-    run_id = new_run_id(datetime.now(UTC), Path(options.results))
-    stop = profile.stop
-    if values.get("benchmark_disable"):
-        stop = replace(stop, min_rounds=1, max_rounds=1)
-    session = Session(options.settings(run_id, str(device), physical_cores(), stop))
-    for version in dict.fromkeys(case.version for case in cases):
-        session.voice(version)
-    return Sweep(cases, session, options.notes)
+    start = config.invocation_params.dir
+    return collects_suites(Path(start, argument.partition("::")[0]) for argument in config.args)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Closes the session."""
+    """Ends the workers and gives the signals back."""
     if _SWEEP in config.stash:
-        config.stash[_SWEEP].session.close()
+        config.stash[_SWEEP].close()
+    _SIGNALS.restore()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """What is about to run, and on which weights."""
     if _SWEEP not in config.stash:
         return []
+    from bench.run.summary import shown
+
     sweep = config.stash[_SWEEP]
-    versions = dict.fromkeys(case.version for case in sweep.cases)
-    weights = "; ".join(f"{version}: {sweep.session.weights(version).name}" for version in versions)
+    weights = "; ".join(f"{version}: {weights.name}" for version, weights in sweep.about.weights.items())
     return [
         f"sweep: {len(sweep.cases)} cases on {sweep.settings.device}, {weights}",
-        f"records: {sweep.settings.directory}",
+        f"records: {shown(sweep.settings.directory)}",
         *(f"note: {note}" for note in sweep.notes),
     ]
 
@@ -235,27 +180,81 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Gives every speed case the clock of its samples."""
     if "conclude_speed" in getattr(item, "fixturenames", ()):
-        clock = item.config.stash.setdefault(_CLOCK, ReplayClock())
+        from bench.run import replay
+
+        clock = item.config.stash.setdefault(_CLOCK, replay.ReplayClock())
         item.add_marker(pytest.mark.benchmark(timer=clock))
         # A case that fails has no durations to show.
         item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what a resumed run has already."""
+    if _SWEEP not in config.stash:
+        return
+    done = config.stash[_SWEEP].done
+    there = [item for item in items if _key(item) in done]
+    if there:
+        config.hook.pytest_deselected(items=there)
+        items[:] = [item for item in items if _key(item) not in done]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Writes down which records belong to the run, before the first case."""
+    config = session.config
+    if _SWEEP not in config.stash or config.option.collectonly:
+        return
+    keys = [key for item in session.items if (key := _key(item)) and not _left_to_benchmark(config, key[0])]
+    try:
+        config.stash[_SWEEP].begin(keys)
+    except InputError as error:
+        pytest.exit(f"error: {error}", returncode=2)
+
+
+def _key(item: pytest.Item) -> tuple[str, str] | None:
+    """Kind and case id of the record that a test files; None where it files none."""
+    kinds = [name.removeprefix(_CONCLUDE) for name in getattr(item, "fixturenames", ()) if name.startswith(_CONCLUDE)]
+    case = getattr(getattr(item, "callspec", None), "params", {}).get("case")
+    return (kinds[0], case.id) if kinds and case is not None else None
+
+
+def _left_to_benchmark(config: pytest.Config, kind: str) -> bool:
+    """Whether pytest-benchmark skips cases of this kind, as it was told to."""
+    return bool(config.option.benchmark_skip if kind == "speed" else config.option.benchmark_only)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Begins no case after a signal."""
+    if _SWEEP in item.config.stash and _SIGNALS.number is not None:
+        pytest.exit(sentence(_SIGNALS.number), returncode=128 + _SIGNALS.number)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Iterator[None]:
+    """Ends the sweep in order where a signal ended a case."""
+    try:
+        return (yield)
+    except StopSweep as stop:
+        pytest.exit(str(stop), returncode=128 + stop.number)
+
+
 @pytest.fixture(scope="session")
-def session(request: pytest.FixtureRequest) -> "Session":
-    """What the cases of the run share."""
-    return request.config.stash[_SWEEP].session
+def sweep(request: pytest.FixtureRequest) -> "Sweep":
+    """The sweep, which does the cases."""
+    return request.config.stash[_SWEEP]
 
 
 @pytest.fixture
 def conclude_speed(
-    benchmark: Benchmark, session: "Session", request: pytest.FixtureRequest
+    benchmark: "Benchmark", sweep: "Sweep", request: pytest.FixtureRequest
 ) -> Callable[["Record"], None]:
     """Files a record, shows its durations in pytest-benchmark's table, and passes, skips or fails."""
     from bench.records.schema import Speed
+    from bench.run.replay import headline
 
     def conclude(record: "Record") -> None:
-        _file(record, session)
+        _file(record, sweep)
         speed = record.answer(Speed)
         if speed is not None:
             case = record.case
@@ -268,87 +267,68 @@ def conclude_speed(
 
 
 @pytest.fixture
-def conclude_quality(session: "Session", request: pytest.FixtureRequest) -> Callable[["Record"], None]:
+def conclude_quality(sweep: "Sweep") -> Callable[["Record"], None]:
     """Files a record, and passes, warns, skips or fails by its verdict."""
     from bench.records.schema import Sound
 
     def conclude(record: "Record") -> None:
-        _file(record, session)
+        _file(record, sweep)
         _judge(record)
         sound = record.answer(Sound)
         if sound is not None and sound.verdict == "fail":
             pytest.fail(f"fidelity fails: {sound.reason}", pytrace=False)
         if sound is not None and sound.verdict == "warn":
-            request.config.stash[_SWEEP].warnings.append(f"{record.id}: {sound.reason}")
+            sweep.warnings.append(f"fidelity of {record.id}: {sound.reason}")
 
     return conclude
 
 
-def _file(record: "Record", session: "Session") -> None:
-    from bench.records.jsonl import append_record
-
-    directory = session.settings.directory
+def _file(record: "Record", sweep: "Sweep") -> None:
     try:
-        append_record(directory, record)
+        sweep.file(record)
     except OSError as error:
-        pytest.exit(f"error: cannot write to {directory}: {error.strerror}", returncode=2)
+        pytest.exit(f"error: cannot write to {sweep.settings.directory}: {error.strerror}", returncode=2)
 
 
 def _judge(record: "Record") -> None:
     """Passes, skips or fails the test as the record's status says."""
     from bench.records.schema import Status
 
-    if record.status in (Status.UNAVAILABLE, Status.UNSUPPORTED):
+    if record.status in (Status.UNAVAILABLE, Status.UNSUPPORTED, Status.SKIPPED):
         pytest.skip(record.reason)
     if record.status is not Status.OK:
         pytest.fail(f"{record.status}: {record.reason}", pytrace=False)
 
 
-def headline(record: "Record") -> dict[str, Any]:
-    """What pytest-benchmark's JSON says of a measured case beside its durations; the record says more."""
-    from bench.records.schema import Speed
-
-    speed = record.answer(Speed)
-    timing, throughput = (speed.timing, speed.throughput) if speed else (None, None)
-    same, full = (speed.speedup_same_precision, speed.speedup_fp32) if speed else (None, None)
-    return {
-        "id": record.id,
-        "run_id": record.run_id,
-        "weights": record.weights.name if record.weights else None,
-        "clock": timing.clock if timing else None,
-        "stop_reason": timing.stop_reason if timing else None,
-        "audio_s_per_s": throughput.audio_s_per_s if throughput else None,
-        "real_time_factor": throughput.real_time_factor if throughput else None,
-        "speedup_same_precision": same.ratio if same else None,
-        "speedup_fp32": full.ratio if full else None,
-        "compute": record.precision.compute if record.precision else None,
-    }
-
-
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Adds the GPU and the versions that figures depend on to pytest-benchmark's JSON."""
     if _SWEEP in config.stash:
-        environment = config.stash[_SWEEP].session.environment
+        environment = config.stash[_SWEEP].about.environment
         machine_info.update({key: environment[key] for key in ("gpu", "versions", "threads", "git")})
 
 
-def pytest_terminal_summary(terminalreporter: Reporter, config: pytest.Config) -> None:
-    """Says how the cases ended and where the records are."""
-    if _SWEEP not in config.stash:
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Writes down how the run ended; a run that lacks records does not end with 0."""
+    if _SWEEP not in session.config.stash:
         return
-    from bench.records.jsonl import read_records
-    from bench.records.schema import FILE_NAME
+    sweep = session.config.stash[_SWEEP]
+    missing = sweep.end()
+    if _SIGNALS.code is not None:
+        session.exitstatus = _SIGNALS.code
+    elif missing and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = INCOMPLETE
+    elif sweep.done and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK
 
-    sweep = config.stash[_SWEEP]
-    file = sweep.settings.directory / FILE_NAME
-    if not file.is_file():
+
+def pytest_terminal_summary(terminalreporter: Reporter, config: pytest.Config) -> None:
+    """Says how the cases ended, what is missing and where the records are."""
+    if _SWEEP not in config.stash or config.stash[_SWEEP].plan is None:
         return
-    records = read_records(file)
-    counts = Counter(record.status for record in records)
-    weights = dict.fromkeys(record.weights.name for record in records if record.weights)
+    from bench.run.summary import summary
+
     terminalreporter.section("records")
-    terminalreporter.write_line(", ".join(f"{count} {status}" for status, count in counts.items()))
-    terminalreporter.write_line(f"weights: {'; '.join(weights)}")
-    for warning in sweep.warnings:
-        terminalreporter.write_line(f"fidelity warning: {warning}")
-    terminalreporter.write_line(str(file))
+    for line in summary(config.stash[_SWEEP]):
+        terminalreporter.write_line(line)

@@ -8,8 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from bench.plugin import ReplayClock, SweepProgress
+from bench.plugin import SweepProgress
 from bench.records.jsonl import read_records
+from bench.records.plan import read_plan
+from bench.records.schema import Speed
+from bench.run.replay import ReplayClock
 from tests.conftest import PACKAGE
 
 pytest_plugins = ["pytester"]
@@ -26,23 +29,23 @@ from tests.synthetic_records import failed_record, quality_record, speed_record
 STATUS = {2: Status.UNSUPPORTED, 3: Status.CRASHED, 4: Status.UNAVAILABLE}
 
 
-def outcome(case, session, good):
+def outcome(case, kind, good):
     if case.batch == 5:
         import warnings
         warnings.warn("a library's remark")
     if case.batch in STATUS:
-        return failed_record(case, STATUS[case.batch], "because.")
+        return replace(failed_record(case, STATUS[case.batch], "because."), kind=kind)
     return good(case)
 
 
-def test_speed(case, session, conclude_speed):
-    record = outcome(case, session, speed_record)
-    conclude_speed(replace(record, run_id=session.settings.run_id))
+def test_speed(case, sweep, conclude_speed):
+    record = outcome(case, "speed", speed_record)
+    conclude_speed(replace(record, run_id=sweep.settings.run_id))
 
 
-def test_quality(case, session, conclude_quality):
-    record = outcome(case, session, quality_record)
-    conclude_quality(replace(record, run_id=session.settings.run_id))
+def test_quality(case, sweep, conclude_quality):
+    record = outcome(case, "quality", quality_record)
+    conclude_quality(replace(record, run_id=sweep.settings.run_id))
 """
 
 PROFILE = """
@@ -55,11 +58,23 @@ frames = [2]
 """
 
 
+# Forgets the first record.
+FORGETFUL = """
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def forget(sweep, case, monkeypatch):
+    if case.batch == 1:
+        monkeypatch.setattr(type(sweep), "file", lambda self, record: None)
+"""
+
+
 class Checkout:
     """A small checkout with the wiring, a suite and a profile."""
 
     def __init__(self, pytester: pytest.Pytester, weights: Path) -> None:
-        self._pytester, self._weights = pytester, weights
+        self._pytester, self.weights = pytester, (f"--weights={weights}",)
         pytester.makeconftest('pytest_plugins = ["bench.plugin"]')
         pytester.makefile(".toml", small=PROFILE)
         suites = pytester.mkdir("suites")
@@ -73,7 +88,7 @@ class Checkout:
 
     def sweep(self, *arguments: str) -> pytest.RunResult:
         """Sweeps the profile with the small weights."""
-        given = ("--profile=small.toml", f"--weights={self._weights}", "--device=cpu", "--threads=1")
+        given = ("--profile=small.toml", *self.weights, "--device=cpu", "--threads=1")
         return self.run("suites", *given, *arguments)
 
     def records(self) -> list[Any]:
@@ -105,7 +120,7 @@ def test_a_sweep_of_every_outcome(checkout: Checkout) -> None:
     assert "4 ok, 2 unsupported, 2 crashed, 2 unavailable" in out
     assert "Traceback" not in out
     data = json.loads(Path("benchmark.json").read_text(encoding="utf-8"))
-    measured = {record.id: record for record in records if record.timing is not None}
+    measured = {record.id: speed for record in records if (speed := record.answer(Speed)) is not None}
     assert {entry["extra_info"]["id"] for entry in data["benchmarks"]} == set(measured)
     for entry in data["benchmarks"]:
         timing = measured[entry["extra_info"]["id"]].timing
@@ -136,11 +151,82 @@ def test_a_mistake_is_one_sentence_and_2(checkout: Checkout) -> None:
 
 
 def test_results_that_cannot_be_written_end_the_sweep(checkout: Checkout) -> None:
-    """One sentence and exit code 2 where a record has no place."""
+    """One sentence and exit code 2, before anything is measured, where a record has no place."""
     Path("results").write_text("a file", encoding="utf-8")
     result = checkout.sweep("--batches=1")
     assert result.ret == 2
-    assert "error: cannot write to results" in result.stdout.str() + result.stderr.str()
+    text = result.stdout.str() + result.stderr.str()
+    assert "error: cannot write to " in text
+    assert "give another folder with --results" in text
+    assert "collected" not in text
+
+
+def test_a_run_that_lacks_records_does_not_end_with_0(checkout: Checkout) -> None:
+    """Where a record is gone at the end, the summary says which, the plan says incomplete, and the exit code is 2."""
+    (Path("suites") / "conftest.py").write_text(FORGETFUL, encoding="utf-8")
+    result = checkout.sweep("--batches=1,5", "--benchmark-only")
+    assert result.ret == 2
+    out = result.stdout.str()
+    assert "incomplete: 1 records are missing: speed of v3-eager-fp32-b1-t2" in out
+    [run] = Path("results").iterdir()
+    plan = read_plan(run)
+    assert plan is not None
+    assert (plan.ended, [name for _, name in plan.expected]) == (
+        "incomplete",
+        ["v3-eager-fp32-b1-t2", "v3-eager-fp32-b5-t2"],
+    )
+    # What is missing is done by a resumed sweep, and nothing else.
+    (Path("suites") / "conftest.py").unlink()
+    again = checkout.run("suites", f"--resume={run}", "--benchmark-only")
+    again.assert_outcomes(passed=1, skipped=2, deselected=1)
+    assert again.ret == 0
+    assert len(checkout.records()) == 2
+    ended = read_plan(run)
+    assert ended is not None
+    assert ended.ended == "complete"
+    nothing = checkout.run("suites/test_suite.py", "-k", "speed", f"--resume={run}")
+    assert nothing.ret == 0
+    assert len(checkout.records()) == 2
+
+
+def test_what_a_sweep_cannot_run_with(checkout: Checkout) -> None:
+    """Spread cases and a missing pytest-benchmark are one sentence and exit code 2."""
+    for arguments, sentence in {
+        ("-n2",): "error: a sweep times its cases one after another: leave out -n and --dist of pytest-xdist",
+        ("-p", "no:benchmark"): "error: a sweep needs pytest-benchmark: leave out -p no:benchmark",
+    }.items():
+        result = checkout.sweep(*arguments)
+        text = result.stdout.str() + result.stderr.str()
+        assert result.ret == 2, text
+        assert sentence in text
+        assert "Traceback" not in text
+    checkout.run("own", "-p", "no:benchmark").assert_outcomes(passed=1)
+
+
+def test_a_path_with_a_blank_is_no_test(checkout: Checkout) -> None:
+    """Code beside the value of an option is never run, also where the plugin comes as late as conftest.py."""
+    voice = Path("voice")
+    voice.mkdir()
+    (voice / "conftest.py").write_text("print('CODE BESIDE IT RAN', flush=True)", encoding="utf-8")
+    for option in ("--audio", "--results", "--engine-cache", "--resume", "--weights"):
+        early = checkout.run("-p", "bench.plugin", "suites", option, "voice", "-s", "--collect-only")
+        late = checkout.run("suites", option, "voice", "-s", "--collect-only")
+        for result in (early, late):
+            assert "CODE BESIDE IT RAN" not in result.stdout.str() + result.stderr.str()
+        assert late.ret == 4
+        assert f"an option and its path are one word: {option}=voice" in late.stderr.str()
+
+
+def test_a_checkout_is_reached_by_any_path(checkout: Checkout, tmp_path: Path) -> None:
+    """A symbolic link and a --rootdir lead to a sweep."""
+    link = tmp_path / "link"
+    link.symlink_to(Path.cwd())
+    for arguments in ((f"{link}/suites",), ("suites", f"--rootdir={Path.cwd().parent}")):
+        result = checkout.run(
+            *arguments, "--profile=small.toml", "--batches=1", "--device=cpu", "--threads=1", *checkout.weights
+        )
+        assert result.ret == 0, result.stdout.str()
+        result.assert_outcomes(passed=2)
 
 
 def test_the_projects_own_tests_need_no_sweep(checkout: Checkout) -> None:

@@ -13,8 +13,10 @@ import torch
 
 from bench.case import Case
 from bench.errors import InputError
-from bench.plugin import headline, read_sweep
 from bench.records.schema import FILE_NAME, Status
+from bench.run.replay import headline
+from bench.run.signals import Signals
+from bench.run.whole import read_sweep
 from tests.conftest import PACKAGE, ROOT, SweepRun, sweep
 from tests.synthetic_records import changed, given, speed_of
 
@@ -91,8 +93,8 @@ def test_a_mistake_is_one_sentence(run: SweepRun, arguments: list[str], sentence
 
 def read(**options: str) -> list[Case]:
     """Reads a sweep's options in this process, as pytest does before anything runs."""
-    sweep = read_sweep({"device": "cpu", "threads": "1", **options})
-    sweep.session.close()
+    sweep = read_sweep({"device": "cpu", "threads": "1", **options}, Signals(), runs=False)
+    sweep.close()
     return sweep.cases
 
 

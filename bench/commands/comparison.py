@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import InputError
+from bench.records.writing import write_whole
 
 if TYPE_CHECKING:
     from bench.compare.result import Comparison
@@ -40,8 +41,7 @@ def write(arguments: argparse.Namespace, comparisons: "list[Comparison]", *, eve
             sys.stdout.write(text + "\n")
             continue
         try:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            Path(target).write_text(text, encoding="utf-8")
+            write_whole(Path(target), text)
         except OSError as error:
             raise InputError(f"cannot write {target}: {error.strerror}") from error
     if all(target != "-" for target, _ in outputs):

@@ -4,8 +4,14 @@ import argparse
 import platform
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bench.commands import Commands
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.backend import Backend
 
 FIT, NOT_FIT = 0, 1
 
@@ -154,8 +160,18 @@ def gather() -> Facts:
         tensorrt=tensorrt_version(),
         tensorrt_rtx=rtx.version if rtx else None,
         optional={name: distribution_version(name) for name in EXTRAS},
-        backends={name: backend.unavailable_reason(device) for name, backend in backends().items()},
+        backends={name: _unavailable(backend, device) for name, backend in backends().items()},
     )
+
+
+def _unavailable(backend: "Backend", device: "torch.device") -> str | None:
+    """Why a backend cannot run here, a fault of its own among the reasons."""
+    from bench.errors import first_line
+
+    try:
+        return backend.unavailable_reason(device)
+    except Exception as error:  # noqa: BLE001 - one faulty backend is one line
+        return first_line(error)
 
 
 def judge(facts: Facts) -> list[Finding]:

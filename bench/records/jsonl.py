@@ -1,7 +1,6 @@
 """Records on disk: one JSON object a line, appended as each case ends."""
 
 import json
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -14,13 +13,15 @@ from bench.errors import InputError
 from bench.records.kind import KINDS, Result
 from bench.records.schema import FILE_NAME, SCHEMA_VERSION, Record
 from bench.records.upgrade import upgrade
+from bench.records.writing import append_line
 
 _FIELDS = frozenset(item.name for item in fields(Record))
 
 
 def dump_record(record: Record) -> str:
-    """One line of JSON without its newline; NaN and infinity are refused."""
-    return json.dumps(as_data(record), allow_nan=False, separators=(",", ":"))
+    """One line of JSON without its newline; NaN and infinity are refused, lone surrogates become ``?``."""
+    text = json.dumps(as_data(record), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace").decode()
 
 
 def as_data(record: Record) -> dict[str, Any]:
@@ -88,19 +89,13 @@ def _as_it_is(_: type[Result], value: Any) -> Any:
 
 
 def append_record(directory: Path, record: Record) -> None:
-    """Appends one record to ``directory/records.jsonl`` and waits until it is on disk.
+    """Appends one record to ``directory/records.jsonl`` and waits until it is on disk, the whole line or nothing.
 
-    A line that an earlier process left unfinished is closed first, so that it spoils no other.
+    Raises:
+        OSError: it cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / FILE_NAME).open("ab+") as file:
-        torn = False
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            torn = file.read(1) != b"\n"
-        file.write(b"\n" * torn + dump_record(record).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(directory / FILE_NAME, dump_record(record))
 
 
 def newest_run(path: str | Path) -> Path:

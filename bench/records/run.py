@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.errors import InputError
 from bench.records.join import Found, group, join
 from bench.records.jsonl import Line, newest_run, read_lines
+from bench.records.plan import plan_notices
 from bench.records.rows import Group, Row
 from bench.records.schema import FILE_NAME, Record
 
@@ -62,6 +63,7 @@ def load_run(path: str | Path) -> Run:
     if repeated:
         times = f"{repeated} case{'s' if repeated > 1 else ''}"
         notices.append(f"{times} had been recorded more than once; the last record counts.")
+    notices = [*plan_notices(file.parent, (record for _, record in records)), *notices]
     groups = group(rows)
     if not groups:
         notices.append("No case ended with a speed figure; the table of every case gives each reason.")

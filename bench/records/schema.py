@@ -61,6 +61,7 @@ class Status(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     TIMEOUT = "timeout"
     CRASHED = "crashed"
+    SKIPPED = "skipped"  # not tried: a smaller shape ran out of memory, or the time of the sweep was over
     WRONG_OUTPUT = "wrong_output"  # another precision, a fallback, a non-finite or misshapen result
 
 

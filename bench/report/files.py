@@ -8,6 +8,7 @@ import pandas as pd
 from bench.compare.markdown import escape
 from bench.records.frame import records_frame
 from bench.records.run import Run
+from bench.records.writing import write_whole
 from bench.report.figures.plot import Plot
 from bench.report.figures.style import PAPER
 from bench.report.notes import notes_of
@@ -37,7 +38,7 @@ def write_csv(run: Run, file: Path) -> None:
     frame = frame[[name for name in frame if not name.endswith("samples_ms")]]
     frame = frame.map(_guard)
     frame.columns = pd.Index([_guard(name) for name in frame.columns])
-    frame.to_csv(file, index=False, encoding="utf-8")
+    write_whole(file, frame.to_csv(index=False))
 
 
 def _guard(value: object) -> object:
@@ -56,6 +57,6 @@ def write_figures(plots: Iterable[Plot], folder: Path) -> list[Path]:
     for plot in (plot for plot in plots if plot.svg):
         file = folder / f"{plot.name}.svg"
         svg = str(plot.svg).replace('style="', f'style="background:{PAPER};', 1)
-        file.write_text(svg, encoding="utf-8")
+        write_whole(file, svg)
         written.append(file)
     return written

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from bench.compare.result import Comparison
 from bench.errors import InputError
 from bench.records.run import load_run
+from bench.records.writing import write_whole
 from bench.report.files import summary_markdown, write_csv, write_figures
 from bench.report.html import asset, render
 from bench.report.section import Page, Section, make_sections
@@ -71,9 +72,8 @@ def write_report(
     sections = make_sections(page)
     html = _render(page, sections)
     try:
-        html_file.parent.mkdir(parents=True, exist_ok=True)
-        html_file.write_text(html, encoding="utf-8")
-        written.summary.write_text(summary_markdown(run, sections), encoding="utf-8")
+        write_whole(html_file, html)
+        write_whole(written.summary, summary_markdown(run, sections))
         write_csv(run, written.csv)
         plots = [plot for section in sections for plot in section.plots()]
         drawn = write_figures(plots, Path(figures_folder)) if figures_folder else []

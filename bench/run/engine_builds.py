@@ -13,6 +13,7 @@ from bench.backends import find_backend
 from bench.case import Case
 from bench.records.schema import Build, Record, Status
 from bench.run.job import Job, Kind
+from bench.run.limits import Limits
 from bench.run.session import Session, outcome
 from bench.run.settings import Settings
 from bench.run.worker import Worker
@@ -105,6 +106,7 @@ def build_all(
     for device in [*places.devices] * places.workers:
         free.put(device)
     running: set[Worker] = set()
+    limits = Limits(case_s=places.time_limit_s, build_s=places.time_limit_s)
 
     def build(case: Case) -> tuple[bool, str]:
         device = free.get()
@@ -112,7 +114,7 @@ def build_all(
             with make_worker() as worker:
                 running.add(worker)
                 try:
-                    record = worker.do(Job(Kind.BUILD, case, replace(settings, device=device)), places.time_limit_s)
+                    record = worker.do(Job(Kind.BUILD, case, replace(settings, device=device)), limits)
                 finally:
                     running.discard(worker)
         finally:

@@ -29,6 +29,13 @@ class Kind(StrEnum):
         return Kind.SPEED if self is Kind.BUILD else self
 
 
+class Stage(StrEnum):
+    """What a worker is busy with, so that a build and the rest have limits of their own."""
+
+    CASE = "case"
+    BUILD = "build"
+
+
 @dataclass(frozen=True)
 class Job:
     """One thing to do.
@@ -46,17 +53,19 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """One line from a worker: a job is answered by ``begun`` and then by one of the others.
+    """One line from a worker: a job is answered by ``begun``, any number of stages, and then by one of the others.
 
     Attributes:
         begun: The record before anything ran, as a line of ``records.jsonl``. It becomes the row of a job that ends
             the process.
+        stage: What the worker turns to.
         record: The outcome, likewise.
         refused: Why what the user gave cannot be used.
         fault: What was raised that is no outcome; the process is not used again.
     """
 
     begun: str | None = None
+    stage: Stage | None = None
     record: str | None = None
     refused: str | None = None
     fault: str | None = None

@@ -4,12 +4,14 @@ Values come as the text that was typed and are checked here, so that a wrong one
 Nothing heavy is imported: the table is shown before anything runs, and in a Python that lacks torch.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import InputError
-from bench.files import user_paths
+from bench.files import user_path, user_paths
 
 if TYPE_CHECKING:
     from bench.measure.sampling import StopRule
@@ -29,6 +31,7 @@ class Option:
         help: One line.
         choices: The values it takes; empty for any.
         old: An earlier spelling that still works.
+        flag: Whether it takes no value.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Option:
     help: str
     choices: tuple[str, ...] = ()
     old: str = ""
+    flag: bool = False
 
     @property
     def key(self) -> str:
@@ -79,7 +83,18 @@ OPTIONS = (
     ),
     Option("--threads", "N", "CPU threads (default: physical cores)"),
     Option("--seed", "N", "seed of weights and order (default: 0)"),
+    Option("--resume", "RUN", "do the cases of this run that are missing or failed, with the options it had"),
+    Option("--in-process", "", "run cases in this process, for debugging: no limit holds, a crash ends all", flag=True),
+    Option("--case-limit-s", "S", "kill a case that takes longer, its builds not counted (default: 1800)"),
+    Option("--build-limit-s", "S", "kill a build that takes longer (default: 3600)"),
+    Option("--memory-limit-gib", "GIB", "kill a case whose process holds more (default: 0.9 of what is free)"),
+    Option("--sweep-limit-s", "S", "end the sweep after this time; cases that are left are skipped (default: none)"),
 )
+
+# What --resume may stand beside: everything else is the run's own.
+_WITH_RESUME = ("resume", "in_process", "case_limit_s", "build_limit_s", "memory_limit_gib", "sweep_limit_s")
+_SEED_LIMIT = (1 << 63) - 1
+_LIMIT_MOST = 1e9
 
 
 @dataclass(frozen=True)
@@ -97,6 +112,11 @@ class SweepOptions:
         static_baseline: As :attr:`bench.run.settings.Settings.static_baseline`.
         threads: CPU threads.
         seed: Of synthetic weights and of the order within rounds.
+        resume: The run to go on with.
+        in_process: Whether cases run in the sweep's own process.
+        case_limit_s, build_limit_s: Longest case without its builds, and longest build.
+        memory_limit_gib: Most memory of a case's process; None for most of what is free.
+        sweep_limit_s: Longest sweep; None for no limit.
         notes: A sentence for each old spelling that was used.
     """
 
@@ -110,6 +130,12 @@ class SweepOptions:
     static_baseline: str = "all"
     threads: int | None = None
     seed: int = 0
+    resume: Path | None = None
+    in_process: bool = False
+    case_limit_s: float = 1800.0
+    build_limit_s: float = 3600.0
+    memory_limit_gib: float | None = None
+    sweep_limit_s: float | None = None
     notes: tuple[str, ...] = ()
 
     def settings(self, run_id: str, device: str, threads: int, stop: "StopRule") -> "Settings":
@@ -123,13 +149,14 @@ class SweepOptions:
         """
         from bench.run.settings import Settings
 
+        # A case may change the folder that it runs in.
         return Settings(
             run_id=run_id,
-            results=self.results,
+            results=str(Path(self.results).absolute()),
             device=device,
-            weights=self.weights,
+            weights=tuple(str(Path(path).absolute()) for path in self.weights),
             seed=self.seed,
-            audio=self.audio,
+            audio=None if self.audio is None else str(Path(self.audio).absolute()),
             threads=threads if self.threads is None else self.threads,
             engine_cache=self.engine_cache,
             static_baseline=self.static_baseline,
@@ -152,20 +179,53 @@ def read_options(values: Mapping[str, str | None]) -> SweepOptions:
         if text is not None and option.choices and text not in option.choices:
             *most, last = option.choices
             raise InputError(f"{option.name} is {', '.join(most)} or {last}, not {text!r}")
-    weights = given.get("weights")
+    if "resume" in given:
+        others = [option.name for option in OPTIONS if option.key in given and option.key not in _WITH_RESUME]
+        if others:
+            raise InputError(f"--resume goes on with the options that the run had; leave out {', '.join(others)}")
+    paths = {
+        key: str(user_path(given[key], f"--{key}")) for key in ("profile", "audio", "results", "resume") if key in given
+    }
+    threads = whole_number("--threads", given["threads"], least=1, most=_processors()) if "threads" in given else None
+    defaults = SweepOptions()
     return SweepOptions(
-        profile=given.get("profile"),
+        profile=paths.get("profile"),
         axes={axis: split_list(f"--{axis}", given[axis]) for axis in AXES if axis in given},
         device=given.get("device"),
-        weights=() if weights is None else tuple(map(str, user_paths(weights, "--weights"))),
-        audio=given.get("audio"),
-        results=given.get("results", "results"),
+        weights=tuple(map(str, user_paths(given["weights"], "--weights"))) if "weights" in given else (),
+        audio=paths.get("audio"),
+        results=paths.get("results", "results"),
         engine_cache=given.get("engine_cache"),
         static_baseline=given.get("static_baseline", "all"),
-        threads=whole_number("--threads", given["threads"], least=1) if "threads" in given else None,
-        seed=whole_number("--seed", given.get("seed", "0")),
+        threads=threads,
+        seed=whole_number("--seed", given.get("seed", "0"), least=0, most=_SEED_LIMIT),
+        resume=Path(paths["resume"]) if "resume" in paths else None,
+        in_process="in_process" in given,
+        case_limit_s=_limit(given, "case_limit_s") or defaults.case_limit_s,
+        build_limit_s=_limit(given, "build_limit_s") or defaults.build_limit_s,
+        memory_limit_gib=_limit(given, "memory_limit_gib"),
+        sweep_limit_s=_limit(given, "sweep_limit_s"),
         notes=notes,
     )
+
+
+def _processors() -> int:
+    return os.cpu_count() or 1
+
+
+def _limit(given: Mapping[str, str], key: str) -> float | None:
+    """The number over 0 that was typed for a limit; None where nothing was."""
+    text = given.get(key)
+    if text is None:
+        return None
+    name = f"--{key.replace('_', '-')}"
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= _LIMIT_MOST:
+        raise InputError(f"{name} is a number over 0 and up to {_LIMIT_MOST:.0e}, not {text!r}")
+    return number
 
 
 def _new_spellings(values: Mapping[str, str | None]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -195,17 +255,19 @@ def split_list(option: str, text: str) -> list[str]:
     return values
 
 
-def whole_number(name: str, text: str, least: int | None = None) -> int:
+def whole_number(name: str, text: str, least: int | None = None, most: int | None = None) -> int:
     """The whole number that was typed for an option.
 
     Raises:
-        InputError: it is none, or smaller than ``least``.
+        InputError: it is none, smaller than ``least`` or larger than ``most``.
     """
     wanted = "a whole number" if least is None else f"a whole number from {least}"
+    if most is not None:
+        wanted += f" to {most}"
     try:
         number = int(text)
     except ValueError:
         raise InputError(f"{name} is {wanted}, not {text!r}") from None
-    if least is not None and number < least:
+    if (least is not None and number < least) or (most is not None and number > most):
         raise InputError(f"{name} is {wanted}, not {number}")
     return number

@@ -1,20 +1,21 @@
 """Names of runs."""
 
+from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
+from itertools import count
 
 
-def new_run_id(now: datetime, results: Path) -> str:
-    """A name that sorts by time and that no run in ``results`` has.
+def run_ids(now: datetime) -> Iterator[str]:
+    """Names for a run, in the order to try them; all sort by time.
 
     Args:
         now: The present, in UTC.
-        results: Directory of all runs.
+
+    >>> from itertools import islice
+    >>> list(islice(run_ids(datetime(2026, 11, 28, 5, 2, 9)), 2))
+    ['20261128T050209Z', '20261128T050209Z-2']
     """
     name = now.strftime("%Y%m%dT%H%M%SZ")
-    number = 1
-    candidate = name
-    while (results / candidate).exists():
-        number += 1
-        candidate = f"{name}-{number}"
-    return candidate
+    yield name
+    for number in count(2):
+        yield f"{name}-{number}"

@@ -7,12 +7,16 @@
             wave = prepared.call()
 """
 
+import os
+import sys
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -22,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.audio.speech import Voice
-from bench.backend import Request, Runner
+from bench.backend import Backend, Request, Runner
 from bench.backends import find_backend
 from bench.case import Case
 from bench.engine_cache import EngineCache, default_engine_cache
@@ -31,7 +35,9 @@ from bench.measure import environment
 from bench.measure.memory import is_out_of_memory
 from bench.precision import find_precision, flags
 from bench.records.schema import Record, Status
+from bench.run.job import Stage
 from bench.run.settings import Settings
+from bench.run.validity import check_runner, fingerprint
 from bench.spec import VocoderSpec, Weights
 from bench.vocoders import Vocoder, load_with_identity
 
@@ -77,6 +83,7 @@ class Session:
         settings: Of the run.
         device: Where cases run.
         engine_cache: The engine cache; None where nothing is kept.
+        watch: Hears when a build begins and when it ends.
         references: The quality suite's reference outputs of the shape judged last, by the
             reference's case and the type that its mels were rounded to.
 
@@ -92,7 +99,10 @@ class Session:
         self.device = torch.device(settings.device)
         self.engine_cache: EngineCache | None = find_engine_cache(settings.engine_cache)
         self.references: Latest[Case, dict[torch.dtype, dict[str, list[NDArray[np.float32]]]]] = Latest()
+        self.watch: Callable[[Stage], None] = lambda _: None
+        self._folder = Path.cwd()
         self._loaded: dict[str, tuple[Vocoder, Weights]] = {}
+        self._prints: dict[str, tuple[object, ...]] = {}
         self._voices: dict[VocoderSpec, Voice] = {}
         self._machine: dict[str, Any] | None = None
         self._stream: torch.cuda.Stream | None = None
@@ -110,6 +120,7 @@ class Session:
         """Gives back weights, speech, references and the stream; the session makes them anew if it is used again."""
         self.references.clear()
         self._loaded.clear()
+        self._prints.clear()
         self._voices.clear()
         self._stream = None
 
@@ -160,22 +171,54 @@ class Session:
             mel = self.voice(case.version).mel(case.batch, case.frames)
         mel = mel.to(self.device)
         self.lengths_run(case.version).add(mel.shape[-1])
-        precision = find_precision(case.precision)
         backend = find_backend(case.backend)
         request = Request(
-            vocoder, case, precision, mel, self.device, self.weights(case.version).sha256, self.engine_cache
+            vocoder,
+            case,
+            find_precision(case.precision),
+            mel,
+            self.device,
+            self.weights(case.version).sha256,
+            self.engine_cache,
         )
-        started = time.perf_counter()
-        with flags(precision):
-            runner = backend.prepare(request)
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
-        seconds = time.perf_counter() - started
-        runner = replace(runner, build=replace(runner.build, seconds=seconds))
+        runner = self._prepare(backend, request)
         try:
+            self._check_vocoder(case)
             yield Prepared(runner, mel.to(runner.dtype))
         finally:
             runner.close()
+            self.settle()
+        self._check_vocoder(case)
+
+    def _prepare(self, backend: Backend, request: Request) -> Runner:
+        """The runner, with its seconds, tried for what other parts of the suite rely on."""
+        self.watch(Stage.BUILD)
+        started = time.perf_counter()
+        try:
+            with flags(request.precision):
+                runner = backend.prepare(request)
+                if self.device.type == "cuda":
+                    torch.cuda.synchronize(self.device)
+        finally:
+            seconds = time.perf_counter() - started
+            self.settle()
+            self.watch(Stage.CASE)
+        check_runner(runner, request.case.backend)
+        return replace(runner, build=replace(runner.build, seconds=seconds))
+
+    def settle(self) -> None:
+        """Puts back what a backend's code may have changed of the process: threads, defaults of PyTorch, the folder."""
+        torch.set_num_threads(self.settings.threads)
+        torch.set_default_dtype(torch.float32)
+        torch.set_grad_enabled(True)
+        os.chdir(self._folder)
+
+    def _check_vocoder(self, case: Case) -> None:
+        """Raises :class:`WrongOutputError` where a backend changed the vocoder that cases share."""
+        loaded = self._loaded.get(case.version)
+        if loaded is not None and fingerprint(loaded[0]) != self._prints[case.version]:
+            self.close()
+            raise WrongOutputError(f"the backend {case.backend} changed the vocoder that other cases share.")
 
     @contextmanager
     def active(self, case: Case) -> Iterator[None]:
@@ -199,7 +242,7 @@ class Session:
         Raises:
             InputError: the weights or the audio cannot be used.
         """
-        torch.set_num_threads(self.settings.threads)
+        self.settle()
         return replace(
             bare_record(case, self.settings, kind),
             weights=self.weights(case.version),
@@ -210,6 +253,7 @@ class Session:
     def _load(self, version: str) -> tuple[Vocoder, Weights]:
         if version not in self._loaded:
             self._loaded[version] = _load(version, self.settings)
+            self._prints[version] = fingerprint(self._loaded[version][0])
         return self._loaded[version]
 
 
@@ -251,17 +295,6 @@ def bare_record(case: Case, settings: Settings, kind: str) -> Record:
     )
 
 
-def check_waveform(wave: Tensor, case: Case, spec: VocoderSpec) -> None:
-    """Raises :class:`WrongOutputError` for another shape, a non-finite sample, or silence."""
-    expected = (case.batch, 1, case.frames * spec.upsample)
-    if tuple(wave.shape) != expected:
-        raise WrongOutputError(f"the waveform has shape {tuple(wave.shape)} instead of {expected}.")
-    if not torch.isfinite(wave).all():
-        raise WrongOutputError("the waveform holds NaN or infinity.")
-    if not wave.any():
-        raise WrongOutputError("the waveform is silent.")
-
-
 def outcome(case: Case, session: Session, kind: str, work: Callable[[], dict[str, Any]]) -> Record:
     """Runs ``work`` and turns whatever happens into one record.
 
@@ -275,10 +308,12 @@ def outcome(case: Case, session: Session, kind: str, work: Callable[[], dict[str
         InputError: what the user gave cannot be used; that is no outcome of a case.
     """
     record = session.begin(case, kind)
-    unavailable = find_backend(case.backend).unavailable_reason(session.device)
-    if unavailable is not None:
-        return replace(record, status=Status.UNAVAILABLE, reason=unavailable)
     try:
+        backend = find_backend(case.backend)
+        unavailable = backend.unavailable_reason(session.device)
+        if unavailable is not None:
+            return replace(record, status=Status.UNAVAILABLE, reason=_sentence(unavailable))
+        backend.check(case)
         return replace(record, **work())
     except InputError:
         raise
@@ -287,5 +322,13 @@ def outcome(case: Case, session: Session, kind: str, work: Callable[[], dict[str
     except WrongOutputError as error:
         return replace(record, status=Status.WRONG_OUTPUT, reason=str(error))
     except Exception as error:  # noqa: BLE001 - a case that fails is a row with a reason
+        # The whole of it goes to the log of the case; the record holds one line.
+        traceback.print_exception(error, file=sys.stderr)
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.CRASHED
         return replace(record, status=status, reason=first_line(error))
+
+
+def _sentence(reason: object) -> str:
+    if not isinstance(reason, str):
+        raise TypeError(f"unavailable_reason gave a {type(reason).__name__}, which is no sentence")
+    return reason or "the backend gives no reason."

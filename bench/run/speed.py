@@ -4,6 +4,7 @@
 
     prepare the case     build seconds
     one call             first call at this shape
+    waveform             right in kind, follows the input, at eager's level
     precision            watched in an untimed call
     warm up              until two calls agree
     memory               peak over two calls, nothing else loaded
@@ -18,6 +19,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from bench.backends import find_backend
 from bench.case import Case
@@ -37,14 +39,17 @@ from bench.precision import find_precision
 from bench.records.limits import Ceilings
 from bench.records.schema import Build, Record, Speed, Speedup, Throughput, Timing, break_even_inferences
 from bench.run.beside import beside, ceilings_or_reason
-from bench.run.session import Prepared, Session, check_waveform, outcome
+from bench.run.session import Prepared, Session, outcome
 from bench.run.settings import Settings
+from bench.run.validity import WaveformCheck, check_level, check_precision, check_waveform
 
 # Warm-up ends when two consecutive calls agree this well, after this many calls or this long.
 WARMUP_AGREEMENT = 0.1
 WARMUP_MIN_CALLS = 3
 WARMUP_MAX_CALLS = 20
 WARMUP_LIMIT_S = 5.0
+# The first call, two for the waveform, one for the precision.
+_CALLS_BEFORE = 4
 # Length of the back-to-back window on a GPU.
 WINDOW_S = 0.3
 WINDOW_MIN_CALLS = 5
@@ -79,11 +84,12 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     limits, notes = _limits(case, session)
     monitor = GpuMonitor(device)
     meter = MemoryMeter(device)
+    check = WaveformCheck(case, spec, device)
     prepared = stack.enter_context(session.open(case))
     with session.active(case):
         first_ms = clock.time_ms(prepared.call).host_ms
-        check_waveform(prepared.call(), case, spec)
-        precision = prepared.runner.effective(prepared.mel)
+        wave = check.run(prepared.runner, prepared.mel)
+        precision = check_precision(prepared.runner.effective(prepared.mel))
         calls, warmup_s = _warm_up(prepared, clock)
         memory = meter.weigh(prepared.call)
     cases, runners = [case], [prepared]
@@ -91,6 +97,8 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     for other in _baselines(case):
         runner = stack.enter_context(session.open(other))
         with session.active(other):
+            if other == case.baseline("fp32"):
+                check_level(wave, runner.call().detach().to("cpu", torch.float32))
             _warm_up(runner, clock)
         cases.append(other)
         runners.append(runner)
@@ -106,7 +114,8 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     audio_s = case.batch * spec.audio_s(case.frames)
     with session.active(case):
         throughput = _throughput(prepared, clock, samples[0], audio_s)
-        check_waveform(prepared.call(), case, spec)
+        # Whatever it became meanwhile is what was timed.
+        check_level(check.run(prepared.runner, prepared.mel), wave)
         launch_ms = None if prepared.runner.synchronous else _launch_median(clock, samples[0])
         timing = _timing(clock, samples[0], reason, first_ms, (calls, warmup_s), launch_ms)
         limit, energy, new_shape = beside(case, prepared, session, clock, limits, timing)
@@ -256,7 +265,7 @@ def _timing(
         rounds=len(device),
         stop_reason=reason,
         first_call_ms=first_ms,
-        warmup_rounds=warmup[0] + 3,
+        warmup_rounds=warmup[0] + _CALLS_BEFORE,
         warmup_s=warmup[1],
         launch_median_ms=launch_ms,
     )

@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bench.backends import backends, find_backend
+from bench.backends import backends, check, find_backend
 from bench.case import VERSIONS, Case
 from bench.errors import InputError, shown
 from bench.files import read_text, user_path
@@ -75,7 +75,7 @@ class Profile:
                 for text in names:
                     backend, options = parse_backend(text)
                     case = Case(version, backend, precision, *shape, options)
-                    find_backend(backend).check(case)
+                    check(case)
                     found[case] = None
         return list(found)
 

@@ -5,6 +5,7 @@
     parent                               worker
       Job ------------ a socket ----------> does it in a session that it keeps while the settings stay
       Answer(begun) <----------------------  the record so far
+      Answer(stage) <----------------------  a build begins or ends, any number of times
       Answer(record) <---------------------  the outcome
 
 The socket is the worker's own: what libraries print on standard output or error goes to a file that the parent reads
@@ -21,27 +22,24 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import psutil
 
-from bench.errors import InputError, first_line
-from bench.records.jsonl import dump_record, load_record
+from bench.errors import InputError
+from bench.records.jsonl import load_record
 from bench.records.schema import Record, Status
-from bench.run.job import Answer, Job, Kind, read_line, write_line
+from bench.run.job import Answer, Job, read_line, write_line
+from bench.run.limits import Limits, Watch
 
-if TYPE_CHECKING:
-    from bench.run.session import Session
-
-# Runs this module with the parent's search path, whatever the parent was started from.
+# Runs the worker's side with the parent's search path, whatever the parent was started from.
 _START = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from bench.run.worker import main
+from bench.run.worker_process import main
 main(int(sys.argv[2]))
 """
 COMMAND = (sys.executable, "-P", "-u", "-c", _START)
@@ -51,6 +49,7 @@ _LOOK_S = 0.1
 _LEAVE_S = 5.0
 _TAIL_BYTES = 8192
 _LINE_LENGTH = 300
+_NONE = Limits()
 
 
 class _GoneError(Exception):
@@ -69,7 +68,8 @@ class Worker:
     """One process at a time, started at the first job and again after a fault.
 
     Args:
-        command: What to start; the number of the socket's file descriptor is added. By default this module.
+        command: What to start; the number of the socket's file descriptor is added. By default
+            :mod:`bench.run.worker_process`.
     """
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
@@ -95,31 +95,35 @@ class Worker:
         """The process's id; None where none runs."""
         return None if self._process is None else self._process.pid
 
-    def do(self, job: Job, limit_s: float | None = None) -> Record:
+    def do(self, job: Job, limits: Limits = _NONE) -> Record:
         """Does a job and returns its record, whatever becomes of the process.
 
         Args:
             job: What to do.
-            limit_s: Seconds after which the process is killed with its children; None for no limit.
+            limits: What the job may take; what takes more is killed with its children.
 
         Returns:
-            The job's record; with status ``CRASHED`` or ``TIMEOUT`` and a reason where the process ended.
+            The job's record; with status ``CRASHED``, ``TIMEOUT`` or ``OUT_OF_MEMORY`` and a reason where the process
+            ended.
 
         Raises:
             InputError: what the user gave cannot be used.
         """
-        deadline = None if limit_s is None else time.monotonic() + limit_s
+        watch = Watch(limits)
         begun: Record | None = None
         try:
             self._send(job)
-            answer = self._receive(deadline, limit_s)
-            if answer.begun is not None:
-                begun = _load(answer.begun)
-                answer = self._receive(deadline, limit_s)
+            answer = self._receive(watch)
+            while answer.begun is not None or answer.stage is not None:
+                if answer.begun is not None:
+                    begun = _load(answer.begun, job)
+                if answer.stage is not None:
+                    watch.enter(answer.stage)
+                answer = self._receive(watch)
             if answer.fault is not None:
                 raise _GoneError(Status.CRASHED, answer.fault)
             if answer.refused is None:
-                return _load(answer.record or "")
+                return _load(answer.record or "", job)
         except _GoneError as gone:
             self.kill()
             return replace(begun or _unknown(job), status=gone.status, reason=gone.reason)
@@ -128,11 +132,15 @@ class Worker:
             raise
         raise InputError(answer.refused)
 
+    def output(self, limit_bytes: int = _TAIL_BYTES) -> str:
+        """The end of what the process printed during the latest job, on standard output or error."""
+        file = self._output.fileno()
+        start = max(0, os.fstat(file).st_size - limit_bytes)
+        return os.pread(file, limit_bytes, start).decode(errors="replace")
+
     def output_tail(self) -> list[str]:
         """The last lines that the process printed during the latest job, on standard output or error."""
-        file = self._output.fileno()
-        text = os.pread(file, _TAIL_BYTES, max(0, os.fstat(file).st_size - _TAIL_BYTES)).decode(errors="replace")
-        return [line.rstrip() for line in text.splitlines() if line.strip()]
+        return [line.rstrip() for line in self.output().splitlines() if line.strip()]
 
     def close(self) -> None:
         """Lets the process leave; kills it where it does not."""
@@ -194,11 +202,11 @@ class Worker:
         except OSError:
             raise self._gone() from None
 
-    def _receive(self, deadline: float | None, limit_s: float | None) -> Answer:
+    def _receive(self, watch: Watch) -> Answer:
         """The next line.
 
         Raises:
-            _GoneError: the process ended without one, or time is up.
+            _GoneError: the process ended without one, or took more than it may.
         """
         while b"\n" not in self._rest:
             connection, process = self._socket, self._process
@@ -215,8 +223,9 @@ class Worker:
             if data == b"" or (data is None and ended):
                 raise self._gone()
             self._rest += data or b""
-            if deadline is not None and time.monotonic() >= deadline and b"\n" not in self._rest:
-                raise _GoneError(Status.TIMEOUT, self._with_last_line(f"no answer within {limit_s:g} s"))
+            excess = None if b"\n" in self._rest else watch.excess(process.pid)
+            if excess is not None:
+                raise _GoneError(excess.status, self._with_last_line(excess.reason))
         line, self._rest = self._rest.split(b"\n", 1)
         try:
             return read_line(line, Answer)
@@ -232,6 +241,8 @@ class Worker:
         except subprocess.TimeoutExpired:
             return _GoneError(Status.CRASHED, self._with_last_line("the process closed its socket and went on"))
         how = f"signal {_signal_name(-code)}" if code < 0 else f"exit status {code}"
+        if code == -signal.SIGKILL:
+            how += ", which nobody here sent: the system does so where memory is short"
         return _GoneError(Status.CRASHED, self._with_last_line(f"the process ended by {how}"))
 
     def _with_last_line(self, text: str) -> str:
@@ -239,11 +250,15 @@ class Worker:
         return f"{text}: {last[0][:_LINE_LENGTH]}" if last else f"{text}."
 
 
-def _load(line: str) -> Record:
+def _load(line: str, job: Job) -> Record:
+    """The record of a line, if it is of this job: a process that was forked off could answer a second time."""
     try:
-        return load_record(line)
+        record = load_record(line)
     except InputError as error:
         raise _GoneError(Status.CRASHED, f"the worker gave no record: {error}") from error
+    if (record.case, record.kind) != (job.case, job.kind.record_kind):
+        raise _GoneError(Status.CRASHED, f"the worker answered for another case: {record.kind} {record.id}")
+    return record
 
 
 def _signal_name(number: int) -> str:
@@ -276,87 +291,3 @@ def kill_tree(process: "subprocess.Popen[bytes]") -> None:
 def _kill_group(leader: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
-
-
-def perform(job: Job, session: "Session") -> Record:
-    """Does a job in this process.
-
-    Args:
-        job: What to do; its settings are the session's.
-        session: What jobs share.
-
-    Raises:
-        InputError: what the user gave cannot be used.
-    """
-    if job.kind is Kind.SPEED:
-        from bench.run.speed import measure_case
-
-        return measure_case(job.case, session)
-    if job.kind is Kind.QUALITY:
-        from bench.run.quality import judge_case
-
-        return judge_case(job.case, session)
-    from bench.run.engine_builds import build_one
-
-    return build_one(job.case, session)
-
-
-Perform = Callable[[Job, "Session"], Record]
-
-
-class _Server:
-    """The worker's side: jobs in, answers out, and the session that jobs of the same settings share."""
-
-    def __init__(self, connection: socket.socket, do: Perform) -> None:
-        self._connection, self._do = connection, do
-        self._session: Session | None = None
-
-    def serve(self) -> None:
-        """Does jobs until the parent closes the socket."""
-        with self._connection.makefile("rb") as lines:
-            for line in lines:
-                if not self._answer(read_line(line, Job)):
-                    break
-        if self._session is not None:
-            self._session.close()
-
-    def _answer(self, job: Job) -> bool:
-        """Does a job; returns whether this process can do another one."""
-        try:
-            session = self._session_of(job)
-            self._say(Answer(begun=dump_record(session.begin(job.case, job.kind.record_kind))))
-            record = self._do(job, session)
-            if not isinstance(record, Record):
-                raise TypeError(f"a {type(record).__name__} is no record")
-            self._say(Answer(record=dump_record(record)))
-        except InputError as error:
-            self._say(Answer(refused=str(error)))
-        except BaseException as error:  # noqa: BLE001 - SystemExit and its like are a case's fault, and cost it only
-            self._say(Answer(fault=first_line(error)))
-            return False
-        return True
-
-    def _session_of(self, job: Job) -> "Session":
-        from bench.run.session import Session
-
-        if self._session is not None and self._session.settings != job.settings:
-            self._session.close()
-            self._session = None
-        if self._session is None:
-            self._session = Session(job.settings)
-        return self._session
-
-    def _say(self, answer: Answer) -> None:
-        self._connection.sendall(write_line(answer))
-
-
-def main(descriptor: int, do: Perform = perform) -> None:
-    """Serves the socket of that file descriptor until the parent closes it.
-
-    Args:
-        descriptor: From the command line of :class:`Worker`.
-        do: Does a job; for tests.
-    """
-    os.set_inheritable(descriptor, False)
-    with socket.socket(fileno=descriptor) as connection:
-        _Server(connection, do).serve()

@@ -47,11 +47,9 @@ class Planted(Backend):
 def registry() -> Iterator[dict[str, Backend]]:
     """The registry, to be put back as it was."""
     before = dict(backends())
-    backends.cache_clear()
     yield REGISTRY
     REGISTRY.clear()
     REGISTRY.update(before)
-    backends.cache_clear()
 
 
 def test_every_file_is_a_backend_and_eager_comes_first() -> None:

@@ -57,9 +57,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(bench.backends, "__path__", [*bench.backends.__path__, str(tmp_path)])
     (tmp_path / "fx_graph.py").write_text(example("bench/backends/fx_graph.py"), encoding="utf-8")
     importlib.invalidate_caches()
-    bench.backends.backends.cache_clear()
     yield
-    bench.backends.backends.cache_clear()
     sys.modules.pop("bench.backends.fx_graph", None)
 
 

@@ -190,11 +190,9 @@ def ranged() -> Iterator[type[Backend]]:
             return type(self).spoil(runner)
 
     base.register(Ranged)
-    backends.cache_clear()
     yield Ranged
     base.REGISTRY.clear()
     base.REGISTRY.update(before)
-    backends.cache_clear()
 
 
 def test_a_range_of_shapes_is_run_in_turn_with_its_own_shape(session: Session, ranged: type[Backend]) -> None:

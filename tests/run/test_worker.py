@@ -16,6 +16,7 @@ from bench.errors import InputError
 from bench.measure.sampling import StopRule
 from bench.records.schema import Speed, Status
 from bench.run.job import Answer, Job, Kind, read_line, write_line
+from bench.run.limits import Limits
 from bench.run.settings import Settings
 from bench.run.worker import Worker
 
@@ -26,7 +27,7 @@ SCRIPT = """
 import ctypes, os, signal, subprocess, sys, time, types
 from bench.errors import InputError
 from bench.records.schema import Build, Record, Status
-from bench.run import worker
+from bench.run import worker_process
 
 class Bare:
     def __init__(self, settings):
@@ -70,7 +71,7 @@ def do(job, session):
     reason = f"pid {os.getpid()}, job {session.jobs}, stop {job.settings.stop.max_rounds}"
     return Record("run", "speed", job.case, Status.OK, reason, "cpu", "now", 0)
 
-worker.main(int(sys.argv[1]), do)
+worker_process.main(int(sys.argv[1]), do)
 """
 
 
@@ -155,13 +156,13 @@ def test_a_hang_is_killed_with_its_children(worker: Worker, tmp_path: Path, monk
     pid = worker.pid
     assert pid is not None
     started = time.monotonic()
-    record = worker.do(job("hang"), limit_s=2)
+    record = worker.do(job("hang"), Limits(case_s=2))
     assert 2 <= time.monotonic() - started < 20
     assert (record.status, record.reason) == (Status.TIMEOUT, "no answer within 2 s: last words of hang")
     child = int((tmp_path / "child").read_text())
     for gone in (pid, child):
         assert not psutil.pid_exists(gone) or psutil.Process(gone).status() == psutil.STATUS_ZOMBIE
-    assert worker.do(job("ok"), limit_s=60).status is Status.OK
+    assert worker.do(job("ok"), Limits(case_s=60)).status is Status.OK
 
 
 def test_what_libraries_print_is_no_answer(worker: Worker) -> None:
@@ -205,7 +206,7 @@ def test_stop_ends_the_job_of_another_thread(worker: Worker, tmp_path: Path, mon
     worker.do(job("ok"))
     timer = threading.Timer(1.0, worker.stop)
     timer.start()
-    assert worker.do(job("hang"), limit_s=60).status is Status.CRASHED
+    assert worker.do(job("hang"), Limits(case_s=60)).status is Status.CRASHED
     assert worker.do(job("ok")).reason == "the worker was stopped."
     assert worker.pid is None
 
@@ -225,10 +226,10 @@ def test_the_worker_itself_measures(v3_directory: Path, tmp_path: Path, monkeypa
     settings = Settings("run", str(tmp_path), weights=(str(v3_directory),), stop=stop)
     case = Case("v3", "eager", "fp32", 1, 1)
     with Worker() as worker:
-        speed = worker.do(Job(Kind.SPEED, case, settings), limit_s=120)
-        build = worker.do(Job(Kind.BUILD, case, settings), limit_s=120)
+        speed = worker.do(Job(Kind.SPEED, case, settings), Limits(case_s=120))
+        build = worker.do(Job(Kind.BUILD, case, settings), Limits(case_s=120))
         with pytest.raises(InputError, match="do not exist"):
-            worker.do(Job(Kind.SPEED, case, replace(settings, weights=("none",))), limit_s=120)
+            worker.do(Job(Kind.SPEED, case, replace(settings, weights=("none",))), Limits(case_s=120))
     assert speed.status is Status.OK, speed.reason
     assert isinstance(speed.result, Speed)
     assert speed.result.timing.rounds == 6

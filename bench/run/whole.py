@@ -1,0 +1,235 @@
+"""A sweep from its options to its end, without pytest: inputs tried, a folder reserved, cases done, nothing missing."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.case import Case
+from bench.errors import InputError
+from bench.measure.environment import physical_cores
+from bench.records.jsonl import append_record, read_records
+from bench.records.plan import PLAN_FILE, Key, Plan, read_plan, write_plan
+from bench.records.schema import FILE_NAME, Record, Status
+from bench.run.device import find_device
+from bench.run.folder import RunFolder
+from bench.run.isolation import About, Cases
+from bench.run.job import Kind
+from bench.run.limits import GIB, Limits, default_memory_bytes
+from bench.run.options import SweepOptions, read_options
+from bench.run.run_id import run_ids
+from bench.run.session import Session
+from bench.run.settings import Settings
+from bench.run.signals import Signals
+from bench.run.sweep import load_profile
+from bench.run.tryout import try_out
+
+PROFILE_OF_DEVICE = {"cpu": "smoke", "cuda": "standard"}
+# A record of these has its answer; a resumed run does the others again.
+_DONE = (Status.OK, Status.UNAVAILABLE, Status.UNSUPPORTED)
+
+
+@dataclass
+class Sweep:
+    """A sweep that is about to run, runs or has run.
+
+    Attributes:
+        cases: In order.
+        settings: Of the run.
+        about: Weights, speech and machine.
+        folder: The run's folder; None where nothing is to run.
+        signals: Ctrl-C and SIGTERM.
+        done: What a resumed run has already.
+        notes: Sentences for the header.
+        warnings: Fidelity warnings for the summary.
+        plan: What belongs to the run; None before :meth:`begin`.
+    """
+
+    cases: list[Case]
+    settings: Settings
+    about: About
+    folder: RunFolder | None
+    signals: Signals
+    performer: Cases
+    done: frozenset[Key] = frozenset()
+    notes: tuple[str, ...] = ()
+    warnings: list[str] = field(default_factory=list)
+    plan: Plan | None = None
+
+    def begin(self, expected: Sequence[Key]) -> None:
+        """Writes down what belongs to the run.
+
+        Args:
+            expected: Kind and case id of every case that this sweep does.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        if self.folder is None:
+            return
+        before = self.plan.expected if self.plan is not None else ()
+        self.plan = Plan(
+            run_id=self.settings.run_id,
+            started_at=self.plan.started_at if self.plan is not None else _now(),
+            expected=tuple(dict.fromkeys([*before, *expected])),
+            cases=tuple(self.cases),
+            settings=msgspec.to_builtins(self.settings),
+            weights={version: weights.sha256 for version, weights in self.about.weights.items()},
+        )
+        try:
+            write_plan(self.folder.directory, self.plan)
+        except OSError as error:
+            raise InputError(f"cannot write to {self.folder.directory}: {error.strerror}") from error
+
+    def perform(self, kind: Kind, case: Case) -> Record:
+        """Does a case and returns its record.
+
+        Raises:
+            StopSweep: Ctrl-C or SIGTERM.
+        """
+        with self.signals.raising():
+            return self.performer.perform(kind, case)
+
+    def file(self, record: Record) -> None:
+        """Adds a record to the run's.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        append_record(self.settings.directory, record)
+
+    def records(self) -> list[Record]:
+        """What the run has on disk; nothing where its file is gone."""
+        try:
+            return read_records(self.settings.directory / FILE_NAME)
+        except InputError:
+            return []
+
+    def end(self) -> list[Key]:
+        """Writes down how the run ended; returns what is missing."""
+        if self.plan is None or self.folder is None:
+            return []
+        missing = self.plan.missing(self.records())
+        how = "interrupted" if self.signals.number is not None else "incomplete" if missing else "complete"
+        try:
+            write_plan(self.folder.directory, self.plan.finish(_now(), how))
+        except OSError as error:
+            self.warnings.append(f"{self.folder.directory / PLAN_FILE} cannot be written: {error.strerror}")
+        return missing
+
+    def close(self) -> None:
+        """Ends the worker and lets others into the run's folder; a folder in which nothing began is removed."""
+        self.performer.close()
+        if self.folder is not None:
+            self.folder.release(drop=self.plan is None)
+
+
+def read_sweep(values: Mapping[str, Any], signals: Signals, *, runs: bool = True) -> Sweep:
+    """The sweep that options ask for, every input tried out.
+
+    Args:
+        values: Options by name, and pytest-benchmark's ``benchmark_disable``.
+        signals: Ctrl-C and SIGTERM.
+        runs: Whether the sweep is to run, and not only to be listed.
+
+    Raises:
+        InputError: an option or a file that cannot be used.
+    """
+    started_s = time.monotonic()
+    options = read_options(values)
+    if options.resume is None:
+        cases, settings, plan = _asked(options, one_round=bool(values.get("benchmark_disable")))
+    else:
+        cases, settings, plan = _resumed(options.resume)
+    about = _about(cases, settings)
+    if plan is not None:
+        _check_weights(plan, about)
+    folder = None
+    if plan is not None:
+        folder = RunFolder.reopen(settings.directory)
+    elif runs:
+        folder = RunFolder.reserve(Path(settings.results), datetime.now(UTC))
+        settings = replace(settings, run_id=folder.directory.name)
+    limits = _limits(options, started_s)
+    performer = Cases(settings, limits, about, in_process=options.in_process)
+    signals.at_once = performer.kill
+    sweep = Sweep(cases, settings, about, folder, signals, performer, notes=options.notes, plan=plan)
+    if plan is not None:
+        sweep.done = frozenset((record.kind, record.id) for record in _last(sweep.records()) if record.status in _DONE)
+    return sweep
+
+
+def _asked(options: SweepOptions, *, one_round: bool) -> tuple[list[Case], Settings, None]:
+    """Cases and settings of a new run; the run's name is not its own yet."""
+
+    def cases() -> list[Case]:
+        kind = find_device(options.device).type
+        return load_profile(options.profile or PROFILE_OF_DEVICE[kind]).cases(options.axes)
+
+    try_out(cases)
+    found, device = cases(), find_device(options.device)
+    stop = load_profile(options.profile or PROFILE_OF_DEVICE[device.type]).stop
+    if one_round:
+        stop = replace(stop, min_rounds=1, max_rounds=1)
+    name = next(run_ids(datetime.now(UTC)))
+    return grouped(found), options.settings(name, str(device), physical_cores(), stop), None
+
+
+def grouped(cases: Sequence[Case]) -> list[Case]:
+    """Cases of one worker one after another, as far as possible in the order of the sweep."""
+    places: dict[tuple[str, str, str], list[Case]] = {}
+    for case in cases:
+        places.setdefault((case.version, case.precision, case.backend), []).append(case)
+    return [case for group in places.values() for case in group]
+
+
+def _resumed(directory: Path) -> tuple[list[Case], Settings, Plan]:
+    plan = read_plan(directory)
+    if plan is None:
+        raise InputError(f"--resume {directory} has no {PLAN_FILE}; give the folder of a run, such as results/<run>")
+    try:
+        settings = msgspec.convert(plan.settings, Settings)
+    except msgspec.ValidationError as error:
+        raise InputError(f"--resume {directory}: its {PLAN_FILE} does not hold a run's settings: {error}") from error
+    whole = directory.absolute()
+    settings = replace(settings, results=str(whole.parent), run_id=whole.name)
+    find_device(settings.device)
+    return list(plan.cases), settings, plan
+
+
+def _about(cases: Sequence[Case], settings: Settings) -> About:
+    """Tries weights and speech; what cases share is loaded again where they run."""
+    versions = dict.fromkeys(case.version for case in cases)
+    with Session(settings) as session:
+        audio = {version: session.voice(version).identity for version in versions}
+        weights = {version: session.weights(version) for version in versions}
+        return About(weights, audio, session.environment)
+
+
+def _check_weights(plan: Plan, about: About) -> None:
+    for version, weights in about.weights.items():
+        if plan.weights.get(version, weights.sha256) != weights.sha256:
+            raise InputError(f"--resume: the {version} weights are not those that the run began with")
+
+
+def _limits(options: SweepOptions, started_s: float) -> Limits:
+    memory = options.memory_limit_gib
+    return Limits(
+        case_s=options.case_limit_s,
+        build_s=options.build_limit_s,
+        memory_bytes=default_memory_bytes() if memory is None else round(memory * GIB),
+        end_s=None if options.sweep_limit_s is None else started_s + options.sweep_limit_s,
+    )
+
+
+def _last(records: Sequence[Record]) -> list[Record]:
+    """The last record of every kind and case."""
+    return list({(record.kind, record.id): record for record in records}.values())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
