@@ -93,8 +93,8 @@ SYNTHETIC_V3_CAVEAT = (
     "networks: the rounding error of the real v3 is not known."
 )
 DEMO_CAVEAT = (
-    "The weights are trained, but not GPT-SoVITS's: a HiFi-GAN V1 for 22.05 kHz speech and 80 bands stands for v4, with "
-    "the same blocks at other rates. Its sound and its rounding error are a real network's; its times are not v4's."
+    "The weights are trained, but not GPT-SoVITS's: a HiFi-GAN V1 for 22.05 kHz speech and 80 bands, which has v4's "
+    "blocks, stands for v4. Its sound and its rounding error are a real network's; its times are not v4's."
 )
 """What a page says of weights that are not the user's own."""
 

@@ -1,7 +1,7 @@
 """How far do synthetic weights behave like trained ones where rounding is concerned?
 
-Trained networks and the same network, v4 and v3 with synthetic weights, on the project's clip and precisions emulated on the
-CPU::
+Trained networks and the same network, v4 and v3 with synthetic weights, on the project's clip and precisions emulated
+on the CPU::
 
     pip install '.[trained-demo]'
     python studies/synthetic_weights.py > docs/synthetic-weights.md
@@ -36,8 +36,9 @@ COMPARED: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[nn.Module, Tenso
 }
 HEAD = """# Synthetic weights beside trained ones
 
-SNR in dB of one second of the project's clip, and in brackets the 5th percentile and the median of its 20 ms segments, then
-the heard change. Precisions are emulated on a CPU (`bench/vocoders/rounding.py`). Written by `studies/synthetic_weights.py`.
+SNR in dB of one second of the project's clip, and in brackets the 5th percentile and the median of its 20 ms
+segments, then the heard change. Precisions are emulated on a CPU (`bench/vocoders/rounding.py`). Written by
+`studies/synthetic_weights.py`.
 
 | network | """
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import bench
+from bench.measure.ceilings import FOLDER_VARIABLE
 from bench.records.jsonl import read_records
 from bench.records.schema import Record
 from bench.vocoders.bigvgan import BigVgan, BigVganConfig
@@ -56,6 +57,12 @@ def small_v3(**changes: object) -> BigVgan:
     model = BigVgan(BigVganConfig.from_json({**SMALL_V3, **changes}))
     initialise(model, 0)
     return model.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_ceilings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests measure the machine for themselves, whatever the user's cache holds, and leave nothing in it."""
+    os.environ[FOLDER_VARIABLE] = str(tmp_path_factory.mktemp("ceilings"))
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +116,7 @@ class SweepRun:
             f"--weights={weights}",
             f"--results={self.results}",
             f"--benchmark-json={self.json}",
+            f"--engine-cache={directory / 'engines'}",
             "--device=cpu",
         )
 

@@ -90,8 +90,8 @@ FAILS = {
     "segment_snr_median_db": 10.0,
     "segment_snr_p05_db": 0.0,
 }
-# A warning begins where the error is larger than any that 10 mantissa bits make: beyond the worst of tf32 and fp16 by this
-# many standard deviations of what they show over networks and speakers.
+# A warning begins where the error is larger than any that 10 mantissa bits make: beyond the worst of tf32 and fp16 by
+# this many standard deviations of what they show over networks and speakers.
 SPREADS = 1.5
 BASIS = ("tf32", "fp16")
 # Exact float32 differs between devices by more than one CPU shows: these many dB under its worst 20 ms in 20.

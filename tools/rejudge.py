@@ -3,9 +3,9 @@
     python tools/rejudge.py reports > reports/rejudged.md
 
 Where sound files lie beside a record, reference and output are compared again: that is the whole verdict on the run's
-speech, at 16 bits. Elsewhere the recorded figures decide as far as they go. What is heard was not recorded then, so that
-without a failure the verdict is open, but for fp32, whose SNR decides; and the other inputs (quiet speech, pauses) cannot
-be judged at all.
+speech, at 16 bits. Elsewhere the recorded figures decide as far as they go. What is heard was not recorded then, so
+that without a failure the verdict is open, but for fp32, whose SNR decides; and the other inputs (quiet speech,
+pauses) cannot be judged at all.
 """
 
 import sys
@@ -21,9 +21,11 @@ from bench.records.schema import Record, Sound
 
 HEAD = """# Published sound, judged again
 
-Written by `tools/rejudge.py` from the records and the sound files beside them; what changed and why is in
-[docs/fidelity.md](../docs/fidelity.md). "files": the run's speech was compared again, at 16 bits; its other inputs cannot
-be without a GPU. "figures": only recorded figures, among which what is heard is not; where none fails, the verdict is open.
+Written by `tools/rejudge.py` from the records and the sound files that lay beside them when they were published
+(commit 717c108 has them); what changed and why is in
+[docs/fidelity.md](../docs/fidelity.md). "files": the run's speech was compared again, at 16 bits; its other inputs
+cannot be without a GPU. "figures": only recorded figures, among which what is heard is not; where none fails, the
+verdict is open.
 
 | run | case | weights | then | now | by | why, or what is heard |
 |---|---|---|---|---|---|---|"""

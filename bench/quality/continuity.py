@@ -1,7 +1,7 @@
 """Sound that is missing, displaced or unsteady: holes, slips of time, a gain that swings.
 
-Every function takes finite float64 arrays of equal shape ``(samples,)``, the reference first. None means that the signals
-are too short to tell.
+Every function takes finite float64 arrays of equal shape ``(samples,)``, the reference first. None means that the
+signals are too short to tell.
 """
 
 import numpy as np
@@ -48,7 +48,7 @@ def still_s(reference: Signal, test: Signal, sample_rate: int) -> float:
 
 
 def slip_samples(reference: Signal, test: Signal, sample_rate: int) -> int | None:
-    """Delay that three neighbouring tenths of a second share and that explains three quarters of their error; else 0."""
+    """Delay that three neighbouring tenths of a second share and that explains most of their error; else 0."""
     width, reach = round(SLIP_S * sample_rate), round(SLIP_REACH_S * sample_rate)
     count = reference.size // width
     if count < 3:

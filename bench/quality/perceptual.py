@@ -63,7 +63,7 @@ def stoi(reference: Signal, test: Signal, sample_rate: int) -> float | str:
 
 
 def distillmos_change(reference: Signal, test: Signal, sample_rate: int) -> float | str:
-    """Change of DistillMOS (Microsoft, distilled from XLS-R): the test's estimated opinion score less the reference's."""
+    """Change of DistillMOS (Microsoft, from XLS-R): the test's estimated opinion score less the reference's."""
     try:
         import torch
 

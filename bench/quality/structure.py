@@ -1,8 +1,8 @@
 """Sounds that rounding does not make: clicks, trains of clicks, tones, images. Each stands out of the error around it.
 
 Rounding gives an error that follows the signal and has no order of its own. What stands out of it - one sample of its
-surroundings, one phase of a period, one line of its spectrum, a copy of the signal elsewhere in the spectrum - is a fault
-however coarse the precision is.
+surroundings, one phase of a period, one line of its spectrum, a copy of the signal elsewhere in the spectrum - is a
+fault however coarse the precision is.
 
 Every function takes finite float64 arrays of equal shape ``(samples,)``, the reference first. ``error`` is what
 :func:`residual` leaves. None means that the signals are too short to tell.
@@ -44,8 +44,9 @@ def residual(reference: Signal, test: Signal) -> Signal:
     """Error without its mean and without its share of the reference, which is a change of gain."""
     error = test - reference
     error = error - np.mean(error)
-    energy = float(np.dot(reference, reference))
-    left: Signal = error - (float(np.dot(error, reference)) / energy) * reference if energy else error
+    moving = reference - np.mean(reference)
+    energy = float(np.dot(moving, moving))
+    left: Signal = error - (float(np.dot(error, moving)) / energy) * moving if energy else error
     return left
 
 
@@ -161,7 +162,8 @@ def tone_db(reference: Signal, error: Signal, sample_rate: int) -> float | None:
 def image_db(reference: Signal, error: Signal, sample_rate: int) -> float | None:
     """Level of the strongest copy of the reference moved by a fraction of the sample rate, dB; -200 if there is none.
 
-    The error's spectrogram is correlated with the reference's, moved, each cell weighted by how quiet the error is there.
+    The error's spectrogram is correlated with the reference's, moved, each cell weighted by how quiet the error is
+    there.
     """
     size = 960 if sample_rate < 36000 else 1920
     if error.size < 6 * size:

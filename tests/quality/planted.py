@@ -78,117 +78,117 @@ def _high_noise(speech: np.ndarray, rate: int, edge: float, level_db: float) -> 
 
 # The audit's.
 @_in(HEARD)
-def last_frame_zeroed(speech, rate):
+def last_frame_zeroed(speech: np.ndarray, rate: int) -> np.ndarray:
     return _without(speech, speech.size - _hop(rate), speech.size)
 
 
 @_in(HEARD)
-def last_tenth_zeroed(speech, rate):
+def last_tenth_zeroed(speech: np.ndarray, rate: int) -> np.ndarray:
     return _without(speech, speech.size - rate // 10, speech.size)
 
 
 @_in(HEARD)
-def clicks_at_frames_60(speech, rate):
+def clicks_at_frames_60(speech: np.ndarray, rate: int) -> np.ndarray:
     return _click(speech, slice(None, None, _hop(rate)), 1e-3)
 
 
 @_in(HEARD)
-def clicks_at_frames_50(speech, rate):
+def clicks_at_frames_50(speech: np.ndarray, rate: int) -> np.ndarray:
     return _click(speech, slice(None, None, _hop(rate)), 3.2e-3)
 
 
 @_in(HEARD)
-def click_in_a_pause(speech, rate):
+def click_in_a_pause(speech: np.ndarray, rate: int) -> np.ndarray:
     return _click(speech, _pause(speech, rate), 0.02)
 
 
 @_in(HEARD)
-def tone_of_8_khz(speech, rate):
+def tone_of_8_khz(speech: np.ndarray, rate: int) -> np.ndarray:
     return speech + _tone(speech, rate, 8000, -60)
 
 
 @_in(HEARD)
-def image_at_50(speech, _):
+def image_at_50(speech: np.ndarray, _: int) -> np.ndarray:
     return speech + 10 ** (-50 / 20) * speech * (-1.0) ** np.arange(speech.size)
 
 
 @_in(HEARD)
-def gain_wobbles(speech, rate):
+def gain_wobbles(speech: np.ndarray, rate: int) -> np.ndarray:
     return speech * 10 ** (_tone(speech, rate, 4.0, 20 * np.log10(0.25)) / 20)
 
 
 @_in(HEARD)
-def five_ms_of_soft_speech(speech, rate):
+def five_ms_of_soft_speech(speech: np.ndarray, rate: int) -> np.ndarray:
     at = _soft(speech, rate)
     return _without(speech, at - rate // 400, at + rate // 400)
 
 
 @_in(HEARD)
-def dropout(speech, rate):
+def dropout(speech: np.ndarray, rate: int) -> np.ndarray:
     at = _loudest(speech, rate)
     return _without(speech, at - rate // 100, at + rate // 100)
 
 
 @_in(HEARD)
-def silence(speech, _):
+def silence(speech: np.ndarray, _: int) -> np.ndarray:
     return np.zeros_like(speech)
 
 
 @_in(HEARD)
-def low_pass(speech, rate):
+def low_pass(speech: np.ndarray, rate: int) -> np.ndarray:
     return _filtered(speech, scipy.signal.firwin(511, 8000, fs=rate))
 
 
 @_in(HEARD)
-def one_sample_late(speech, _):
+def one_sample_late(speech: np.ndarray, _: int) -> np.ndarray:
     return np.concatenate([[0.0], speech[:-1]])
 
 
 @_in(HEARD)
-def one_db_quieter(speech, _):
+def one_db_quieter(speech: np.ndarray, _: int) -> np.ndarray:
     return speech * 10 ** (-1 / 20)
 
 
 @_in(NOT_HEARD)
-def dc_at_60(speech, _):
+def dc_at_60(speech: np.ndarray, _: int) -> np.ndarray:
     return speech + 1e-3
 
 
 @_in(NOT_HEARD)
-def gain_of_006(speech, _):
+def gain_of_006(speech: np.ndarray, _: int) -> np.ndarray:
     return speech * 10 ** (-0.06 / 20)
 
 
 @_in(NOT_HEARD)
-def noise_over_20_khz(speech, rate):
+def noise_over_20_khz(speech: np.ndarray, rate: int) -> np.ndarray:
     return speech + _high_noise(speech, rate, 20500, -50)
 
 
 @_in(NOT_HEARD)
-def twelve_bits(speech, _):
+def twelve_bits(speech: np.ndarray, _: int) -> np.ndarray:
     return np.round(speech * 2048) / 2048
 
 
 # Others of the same kinds, which the limits were not looked at with.
 @_in(OTHERS_HEARD)
-def first_frame_zeroed(speech, rate):
+def first_frame_zeroed(speech: np.ndarray, rate: int) -> np.ndarray:
     at = _soft(speech, rate)
     return _without(speech, at, at + _hop(rate))
 
 
 @_in(OTHERS_HEARD)
-def last_third_of_a_second_zeroed(speech, rate):
+def last_third_of_a_second_zeroed(speech: np.ndarray, rate: int) -> np.ndarray:
     return _without(speech, speech.size - rate // 3, speech.size)
 
 
 @_in(OTHERS_HEARD)
-def eight_ms_of_loud_speech(speech, rate):
+def eight_ms_of_loud_speech(speech: np.ndarray, rate: int) -> np.ndarray:
     at = _loudest(speech, rate)
     return _without(speech, at, at + rate // 125)
 
 
 @_in(OTHERS_HEARD)
-def stuck_for_6_ms(speech, rate):
+def stuck_for_6_ms(speech: np.ndarray, rate: int) -> np.ndarray:
     test = speech.copy()
     at = _loudest(speech, rate)
     test[at : at + rate * 6 // 1000] = test[at]
@@ -196,75 +196,75 @@ def stuck_for_6_ms(speech, rate):
 
 
 @_in(OTHERS_HEARD)
-def clicks_at_every_other_frame(speech, rate):
+def clicks_at_every_other_frame(speech: np.ndarray, rate: int) -> np.ndarray:
     return _click(speech, slice(100, None, 2 * _hop(rate)), -2e-3)
 
 
 @_in(OTHERS_HEARD)
-def clicks_of_either_sign(speech, rate):
+def clicks_of_either_sign(speech: np.ndarray, rate: int) -> np.ndarray:
     test = _click(speech, slice(0, None, 2 * _hop(rate)), 4e-3)
     return _click(test, slice(_hop(rate), None, 2 * _hop(rate)), -4e-3)
 
 
 @_in(OTHERS_HEARD)
-def small_click_in_a_pause(speech, rate):
+def small_click_in_a_pause(speech: np.ndarray, rate: int) -> np.ndarray:
     return _click(speech, _pause(speech, rate), -0.01)
 
 
 @_in(OTHERS_HEARD)
-def click_in_soft_speech(speech, rate):
+def click_in_soft_speech(speech: np.ndarray, rate: int) -> np.ndarray:
     return _click(speech, _soft(speech, rate), 0.05)
 
 
 @_in(OTHERS_HEARD)
-def hum(speech, rate):
+def hum(speech: np.ndarray, rate: int) -> np.ndarray:
     return speech + _tone(speech, rate, 100, -45)
 
 
 @_in(OTHERS_HEARD)
-def whistle_of_3_khz(speech, rate):
+def whistle_of_3_khz(speech: np.ndarray, rate: int) -> np.ndarray:
     return speech + _tone(speech, rate, 3137, -58)
 
 
 @_in(OTHERS_HEARD)
-def whistle_at_a_quarter(speech, rate):
+def whistle_at_a_quarter(speech: np.ndarray, rate: int) -> np.ndarray:
     return speech + _tone(speech, rate, rate / 4, -60)
 
 
 @_in(OTHERS_HEARD)
-def image_of_upsampling_by_4(speech, _):
+def image_of_upsampling_by_4(speech: np.ndarray, _: int) -> np.ndarray:
     return speech + 2 * 10 ** (-47 / 20) * speech * np.cos(np.pi / 2 * np.arange(speech.size) + 0.3)
 
 
 @_in(OTHERS_HEARD)
-def image_of_upsampling_by_5(speech, _):
+def image_of_upsampling_by_5(speech: np.ndarray, _: int) -> np.ndarray:
     return speech + 2 * 10 ** (-47 / 20) * speech * np.cos(2 * np.pi / 5 * np.arange(speech.size) + 1.1)
 
 
 @_in(OTHERS_HEARD)
-def gain_wobbles_at_7_hz(speech, rate):
+def gain_wobbles_at_7_hz(speech: np.ndarray, rate: int) -> np.ndarray:
     return speech * 10 ** (_tone(speech, rate, 7.0, 20 * np.log10(0.4)) / 20)
 
 
 @_in(OTHERS_HEARD)
-def gain_drifts(speech, _):
+def gain_drifts(speech: np.ndarray, _: int) -> np.ndarray:
     return speech * 10 ** (np.linspace(-0.6, 0.6, speech.size) / 20)
 
 
 @_in(OTHERS_HEARD)
-def three_ms_cut_out(speech, rate):
+def three_ms_cut_out(speech: np.ndarray, rate: int) -> np.ndarray:
     middle, cut = speech.size // 2, rate * 3 // 1000
     return np.concatenate([speech[:middle], speech[middle + cut :], np.zeros(cut)])
 
 
 @_in(OTHERS_HEARD)
-def last_third_one_sample_early(speech, _):
+def last_third_one_sample_early(speech: np.ndarray, _: int) -> np.ndarray:
     at = speech.size * 2 // 3
     return np.concatenate([speech[:at], speech[at + 1 :], [0.0]])
 
 
 @_in(OTHERS_HEARD)
-def stutter(speech, rate):
+def stutter(speech: np.ndarray, rate: int) -> np.ndarray:
     test = speech.copy()
     at, length = _loudest(speech, rate), rate // 12
     test[at : at + length] = test[at - length : at][: test[at : at + length].size]
@@ -272,67 +272,67 @@ def stutter(speech, rate):
 
 
 @_in(OTHERS_HEARD)
-def notch(speech, rate):
+def notch(speech: np.ndarray, rate: int) -> np.ndarray:
     return _filtered(speech, scipy.signal.firwin(1023, [2600, 3400], fs=rate, pass_zero=True))
 
 
 @_in(OTHERS_HEARD)
-def low_pass_of_10_khz(speech, rate):
+def low_pass_of_10_khz(speech: np.ndarray, rate: int) -> np.ndarray:
     return _filtered(speech, scipy.signal.firwin(511, 10000, fs=rate))
 
 
 @_in(OTHERS_HEARD)
-def hiss(speech, _):
+def hiss(speech: np.ndarray, _: int) -> np.ndarray:
     return speech + 1e-3 * np.random.default_rng(5).standard_normal(speech.size)
 
 
 @_in(OTHERS_HEARD)
-def eight_bits(speech, _):
+def eight_bits(speech: np.ndarray, _: int) -> np.ndarray:
     return np.round(speech * 128) / 128
 
 
 @_in(OTHERS_HEARD)
-def gated(speech, rate):
+def gated(speech: np.ndarray, rate: int) -> np.ndarray:
     return np.where(_power(speech, rate) < 1e-4 * np.max(speech**2), 0.0, speech)
 
 
 @_in(OTHERS_HEARD)
-def half_a_second_flipped(speech, rate):
+def half_a_second_flipped(speech: np.ndarray, rate: int) -> np.ndarray:
     test = speech.copy()
     test[rate // 2 : rate] *= -1
     return test
 
 
 @_in(OTHERS_HEARD)
-def another_sound(speech, _):
+def another_sound(speech: np.ndarray, _: int) -> np.ndarray:
     return np.roll(speech, speech.size // 3)
 
 
 @_in(OTHERS_NOT_HEARD)
-def dc_below(speech, _):
+def dc_below(speech: np.ndarray, _: int) -> np.ndarray:
     return speech - 8e-4
 
 
 @_in(OTHERS_NOT_HEARD)
-def gain_of_005_up(speech, _):
+def gain_of_005_up(speech: np.ndarray, _: int) -> np.ndarray:
     return speech * 10 ** (0.05 / 20)
 
 
 @_in(OTHERS_NOT_HEARD)
-def tone_over_20_khz(speech, rate):
+def tone_over_20_khz(speech: np.ndarray, rate: int) -> np.ndarray:
     return speech + (_tone(speech, rate, 21500, -50) if rate == 48000 else 0.0)
 
 
 @_in(OTHERS_NOT_HEARD)
-def rumble_of_8_hz(speech, rate):
+def rumble_of_8_hz(speech: np.ndarray, rate: int) -> np.ndarray:
     return speech + _tone(speech, rate, 8, -60)
 
 
 @_in(OTHERS_NOT_HEARD)
-def thirteen_bits(speech, _):
+def thirteen_bits(speech: np.ndarray, _: int) -> np.ndarray:
     return np.round(speech * 4096) / 4096
 
 
 @_in(OTHERS_NOT_HEARD)
-def noise_over_21_khz(speech, rate):
+def noise_over_21_khz(speech: np.ndarray, rate: int) -> np.ndarray:
     return speech + _high_noise(speech, rate, 21500, -54)

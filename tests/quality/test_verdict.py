@@ -178,7 +178,7 @@ def test_no_limit_rests_on_an_optional_metric(tmp_path: Path):
         assert judge(replace(fine, **poor), "fp16") == judge(fine, "fp16") == Verdict("pass")
     path = tmp_path / "tiers.toml"
     path.write_text("[precision.fp16]\npesq_wb = { warn = 4, fail = 3 }")
-    with pytest.raises(InputError, match="precision.fp16.pesq_wb is not a metric"):
+    with pytest.raises(InputError, match=r"precision\.fp16\.pesq_wb is not a metric"):
         load_tiers(path)
 
 

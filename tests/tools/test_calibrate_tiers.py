@@ -66,8 +66,11 @@ def test_precisions_of_the_table_get_the_verdict_that_the_field_gives_them(tool:
             assert verdict.tier == "pass", (name, verdict)
         elif row["variant"].endswith("inputs by tensor"):
             assert verdict.tier == "fail", (name, verdict)
-        else:
+        elif row["precision"] == "bf16":
             assert verdict.tier == "warn", (name, verdict)
+        else:
+            # Weights of 8 bits: slight, or a level that the network loses.
+            assert verdict.tier == "warn" or verdict.decided_by == "gain_db", (name, verdict)
 
 
 def test_a_float16_cast_of_the_table_is_no_fp32(tool: ModuleType):
