@@ -85,6 +85,8 @@ V4 = VocoderSpec(
 )
 SPECS = {spec.version: spec for spec in (V3, V4)}
 
+# What stands for a path with ``--weights``: the trained generators of an optional package.
+TRAINED_DEMO = "trained-demo"
 DEMO_NAME = "trained demo weights (HiFi-GAN V1 universal, 22.05 kHz, 80 bands), not GPT-SoVITS's"
 """What records and pages call the weights of ``--weights trained-demo``."""
 SYNTHETIC_CAVEAT = "Synthetic weights: speed and memory stand for the real model's, the sound and its error do not."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import InputError
 from bench.files import user_path, user_paths
+from bench.spec import TRAINED_DEMO
 
 if TYPE_CHECKING:
     from bench.measure.sampling import StopRule
@@ -154,7 +155,7 @@ class SweepOptions:
             run_id=run_id,
             results=str(Path(self.results).absolute()),
             device=device,
-            weights=tuple(str(Path(path).absolute()) for path in self.weights),
+            weights=tuple(path if path == TRAINED_DEMO else str(Path(path).absolute()) for path in self.weights),
             seed=self.seed,
             audio=None if self.audio is None else str(Path(self.audio).absolute()),
             threads=threads if self.threads is None else self.threads,

@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 
 from bench.errors import InputError
-from bench.spec import DEMO_NAME, MelSpec, Weights
+from bench.spec import DEMO_NAME, TRAINED_DEMO, MelSpec, Weights
 from bench.vocoders.checkpoint import identify, install, read_state
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 
-NAME = "trained-demo"
+NAME = TRAINED_DEMO
 INSTALL = "pip install 'gpt-sovits-vocoder-bench[trained-demo]'"
 CONFIG = HifiGanConfig(
     initial_channel=80,

@@ -115,7 +115,7 @@ def _spoil(change: Callable[[dict[str, Any]], object]) -> Callable[[str], str]:
         lambda _: "9" * 10_000,
     ],
 )
-def test_a_line_that_no_night_wrote_is_left_out(tmp_path: Path, spoil: Callable[[str], str]):
+def test_a_line_that_no_night_wrote_is_left_out(tmp_path: Path, spoil: Callable[[str], str]) -> None:
     """Rounds of unlike lengths, numbers that are none and nesting without end cost their own line only."""
     store(tmp_path, 0, record(1), record(2))
     [file] = (tmp_path / "history").iterdir()
@@ -127,7 +127,7 @@ def test_a_line_that_no_night_wrote_is_left_out(tmp_path: Path, spoil: Callable[
     assert trend(nights)
 
 
-def test_a_night_that_is_no_file_is_named(tmp_path: Path):
+def test_a_night_that_is_no_file_is_named(tmp_path: Path) -> None:
     """A pipe in the place of a night would be waited for."""
     store(tmp_path, 0)
     os.mkfifo(tmp_path / "history" / "x.jsonl")
@@ -145,7 +145,7 @@ def test_a_night_that_is_no_file_is_named(tmp_path: Path):
         (("alpha = 0.006", "alpha = " + "[" * 5000), "is not TOML"),
     ],
 )
-def test_thresholds_that_no_test_can_use(tmp_path: Path, change: tuple[str, str], said: str):
+def test_thresholds_that_no_test_can_use(tmp_path: Path, change: tuple[str, str], said: str) -> None:
     """Numbers that are not finite and text in their place are one sentence."""
     file = tmp_path / "mine.toml"
     file.write_text(DEFAULT_FILE.read_text(encoding="utf-8").replace(*change, 1), encoding="utf-8")

@@ -29,7 +29,7 @@ def speech(rate: int):
 
 
 @pytest.mark.parametrize("wanted", [20.0, 40.0, 60.0])
-def test_noise_has_the_snr_it_was_made_with(speech: np.ndarray, rate: int, wanted: float):
+def test_noise_has_the_snr_it_was_made_with(speech: np.ndarray, rate: int, wanted: float) -> None:
     """White noise scaled to an SNR is found at that SNR, by every measure of it."""
     noise = np.random.default_rng(0).standard_normal(speech.size)
     noise *= np.linalg.norm(speech) / np.linalg.norm(noise) / 10 ** (wanted / 20)
@@ -47,7 +47,7 @@ def test_noise_has_the_snr_it_was_made_with(speech: np.ndarray, rate: int, wante
     assert (found.lag_samples, found.polarity_flipped) == (0, False)
 
 
-def test_error_grows_with_the_noise_in_every_spectral_measure(speech: np.ndarray, rate: int):
+def test_error_grows_with_the_noise_in_every_spectral_measure(speech: np.ndarray, rate: int) -> None:
     """LSD in every band, MR-STFT, mel L1 and MCD rank 60, 40 and 20 dB of noise in that order."""
     noise = np.random.default_rng(0).standard_normal(speech.size)
     noise *= np.linalg.norm(speech) / np.linalg.norm(noise)
@@ -59,7 +59,7 @@ def test_error_grows_with_the_noise_in_every_spectral_measure(speech: np.ndarray
 
 
 @pytest.mark.parametrize("gain_db", [-6.0, -1.0, 0.5])
-def test_gain_is_found_by_every_measure_of_level(speech: np.ndarray, rate: int, gain_db: float):
+def test_gain_is_found_by_every_measure_of_level(speech: np.ndarray, rate: int, gain_db: float) -> None:
     """A gain changes gain, peak, loudness and every band by itself, gives its analytic SNR, and no SI-SDR."""
     gain = 10 ** (gain_db / 20)
     found = compare(speech, gain * speech, rate)
@@ -72,7 +72,7 @@ def test_gain_is_found_by_every_measure_of_level(speech: np.ndarray, rate: int, 
 
 
 @pytest.mark.parametrize("lag", [-7, -1, 1, 480])
-def test_delay_is_found_to_the_sample(speech: np.ndarray, rate: int, lag: int):
+def test_delay_is_found_to_the_sample(speech: np.ndarray, rate: int, lag: int) -> None:
     """A shift is the lag, with its sign; the gain is that of the aligned signals."""
     found = compare(speech, -0.5 * np.roll(speech, lag), rate)
     assert found.lag_samples == lag
@@ -80,7 +80,7 @@ def test_delay_is_found_to_the_sample(speech: np.ndarray, rate: int, lag: int):
     assert found.polarity_flipped is True
 
 
-def test_polarity_flip_is_nothing_but_a_flip(speech: np.ndarray, rate: int):
+def test_polarity_flip_is_nothing_but_a_flip(speech: np.ndarray, rate: int) -> None:
     """A flipped signal has -6.02 dB SNR, 0 dB gain, no lag and no spectral distance."""
     found = compare(speech, -speech, rate)
     assert found.polarity_flipped is True
@@ -89,7 +89,7 @@ def test_polarity_flip_is_nothing_but_a_flip(speech: np.ndarray, rate: int):
     assert found.lsd_db == found.mr_stft == found.mel_l1 == 0.0
 
 
-def test_dropout_is_local(speech: np.ndarray, rate: int):
+def test_dropout_is_local(speech: np.ndarray, rate: int) -> None:
     """20 ms of silence in the loudest place empties a segment and leaves the spectrum at large alone."""
     middle = int(np.argmax(np.abs(speech)))
     damaged = speech.copy()
@@ -102,7 +102,7 @@ def test_dropout_is_local(speech: np.ndarray, rate: int):
     assert found.lsd_db < 0.5
 
 
-def test_click_is_isolated(speech: np.ndarray, rate: int):
+def test_click_is_isolated(speech: np.ndarray, rate: int) -> None:
     """One wrong sample has the crest sqrt(n) of its segment of n samples, and its own size."""
     damaged = speech.copy()
     damaged[rate] += 0.5
@@ -113,7 +113,7 @@ def test_click_is_isolated(speech: np.ndarray, rate: int):
     assert found.p999_abs == 0.0
 
 
-def test_low_pass_empties_the_bands_above_it(speech: np.ndarray, rate: int):
+def test_low_pass_empties_the_bands_above_it(speech: np.ndarray, rate: int) -> None:
     """A low-pass at 8 kHz takes the power from 8 kHz on and leaves that under 4 kHz."""
     taps = scipy.signal.firwin(511, 8000, fs=rate)
     found = compare(speech, scipy.signal.fftconvolve(speech, taps, "same"), rate)
@@ -123,7 +123,7 @@ def test_low_pass_empties_the_bands_above_it(speech: np.ndarray, rate: int):
     assert found.lag_samples == 0
 
 
-def test_bands_above_nyquist_are_not_measured():
+def test_bands_above_nyquist_are_not_measured() -> None:
     """At 24 kHz there is no band from 16 to 24 kHz, and the notes say so; at 48 kHz there is."""
     noise = np.random.default_rng(0).standard_normal(48000) * 0.1
     low, high = (compare(noise, 0.9 * noise, rate) for rate in (24000, 48000))
@@ -133,7 +133,7 @@ def test_bands_above_nyquist_are_not_measured():
     assert high.level_change_16_24_db == pytest.approx(20 * np.log10(0.9))
 
 
-def test_cast_to_half_precision_costs_what_its_mantissa_does(speech: np.ndarray, rate: int):
+def test_cast_to_half_precision_costs_what_its_mantissa_does(speech: np.ndarray, rate: int) -> None:
     """Rounding to float16 (10 bits) and bfloat16 (7) gives errors at the analytic SNR, 18 dB apart."""
     torch = pytest.importorskip("torch")
     tensor = torch.tensor(speech)
@@ -144,7 +144,7 @@ def test_cast_to_half_precision_costs_what_its_mantissa_does(speech: np.ndarray,
     assert found[0].snr_db - found[1].snr_db == pytest.approx(20 * np.log10(2**3), abs=0.5)
 
 
-def test_identical_signals_have_nothing_but_perfect_values(speech: np.ndarray, rate: int):
+def test_identical_signals_have_nothing_but_perfect_values(speech: np.ndarray, rate: int) -> None:
     """A signal against itself has 200 dB of every SNR, and 0 of every distance and change."""
     found = compare(speech, speech, rate)
     for metric in ("snr_db", "si_sdr_db", "worst_segment_snr_db"):
@@ -157,7 +157,7 @@ def test_identical_signals_have_nothing_but_perfect_values(speech: np.ndarray, r
         assert getattr(found, metric) == pytest.approx(0.0, abs=1e-12), metric
 
 
-def test_non_finite_output_is_counted_and_nothing_else_is_claimed(speech: np.ndarray, rate: int):
+def test_non_finite_output_is_counted_and_nothing_else_is_claimed(speech: np.ndarray, rate: int) -> None:
     """NaN and infinity are counted apart; every distance is None with that reason, also in a batch."""
     broken = speech.copy()
     broken[100] = np.nan
@@ -172,7 +172,7 @@ def test_non_finite_output_is_counted_and_nothing_else_is_claimed(speech: np.nda
     assert batch.notes["snr_db"] == "item 1: the output is not finite"
 
 
-def test_clipping_is_counted_on_both_sides():
+def test_clipping_is_counted_on_both_sides() -> None:
     """Samples at or beyond full scale are counted, the reference's apart."""
     tone = 0.9 * np.sin(np.arange(24000) / 20)
     found = compare(tone, np.clip(1.5 * tone, -1, 1), 24000)
@@ -180,7 +180,7 @@ def test_clipping_is_counted_on_both_sides():
     assert found.reference_clipped_count == 0
 
 
-def test_silence_is_not_similar():
+def test_silence_is_not_similar() -> None:
     """Digital silence keeps a high legacy similarity and has 0 dB SNR, a level of -200 dB, and no lag."""
     tone = 0.1 * np.sin(np.arange(24000) / 20)
     found = compare(tone, np.zeros_like(tone), 24000)
@@ -192,7 +192,7 @@ def test_silence_is_not_similar():
 
 
 @pytest.mark.parametrize("samples", [1, 100, 2304])
-def test_short_signals_are_measured_as_far_as_they_go(samples: int):
+def test_short_signals_are_measured_as_far_as_they_go(samples: int) -> None:
     """A chunk of a few milliseconds has its waveform measures, and reasons in place of the others."""
     noise = np.random.default_rng(0).standard_normal(samples)
     found = compare(noise, 1.1 * noise, 24000)
@@ -202,7 +202,7 @@ def test_short_signals_are_measured_as_far_as_they_go(samples: int):
     assert "0.4 s" in found.notes["lufs_change_lu"]
 
 
-def test_a_batch_has_the_worst_of_every_metric_and_each_item(speech: np.ndarray, rate: int):
+def test_a_batch_has_the_worst_of_every_metric_and_each_item(speech: np.ndarray, rate: int) -> None:
     """compare() of a batch takes each metric from its worst item; compare_items() keeps them apart."""
     noise = np.random.default_rng(0).standard_normal(speech.size) * 1e-3
     test = np.stack([0.5 * speech, speech + noise, speech])
@@ -215,14 +215,14 @@ def test_a_batch_has_the_worst_of_every_metric_and_each_item(speech: np.ndarray,
     assert found.lag_samples == 0
 
 
-def test_worst_of_changes_is_the_one_farthest_from_none():
+def test_worst_of_changes_is_the_one_farthest_from_none() -> None:
     """Of +1 and -3 dB the worse is -3, of -1 and +3 it is +3."""
     pairs = [(1.0, -3.0, -3.0), (-1.0, 3.0, 3.0)]
     for first, second, expected in pairs:
         assert worst((Fidelity(gain_db=first), Fidelity(gain_db=second))).gain_db == expected
 
 
-def test_a_fidelity_is_json(speech: np.ndarray, rate: int):
+def test_a_fidelity_is_json(speech: np.ndarray, rate: int) -> None:
     """Fields go through JSON without NaN or infinity and come back equal, for perfect, silent and broken outputs."""
     for test in (speech, 0 * speech, speech * np.nan, speech + 1e30):
         found = compare(speech, test, rate)
@@ -230,7 +230,7 @@ def test_a_fidelity_is_json(speech: np.ndarray, rate: int):
         assert Fidelity(**json.loads(text)) == found
 
 
-def test_a_missing_value_has_its_reason(speech: np.ndarray, rate: int):
+def test_a_missing_value_has_its_reason(speech: np.ndarray, rate: int) -> None:
     """Every metric is either measured or explained in notes, and never both."""
     for test in (speech, 0 * speech, speech * np.nan):
         found = compare(speech, test, rate)
@@ -258,14 +258,14 @@ GOOD = np.zeros(100) + 0.1
         (GOOD[None, None], GOOD[None, None], 24000, r"give \(samples,\) or \(batch, samples\)"),
     ],
 )
-def test_unusable_input_is_one_sentence(reference: np.ndarray, test: np.ndarray, rate: int, message: str):
+def test_unusable_input_is_one_sentence(reference: np.ndarray, test: np.ndarray, rate: int, message: str) -> None:
     """Shapes, rates, types and a reference that cannot be compared raise InputError with one line."""
     with pytest.raises(InputError, match=message) as caught:
         compare(reference, test, rate)
     assert "\n" not in str(caught.value)
 
 
-def test_verdicts_need_no_torch():
+def test_verdicts_need_no_torch() -> None:
     """Importing the package and reading tiers brings no torch, so that reports can."""
     code = "import sys, bench.quality as q; q.load_tiers(); sys.exit('torch' in sys.modules)"
     root = Path(bench.__file__).parents[1]

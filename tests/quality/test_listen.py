@@ -11,13 +11,13 @@ from bench.quality import write_listening_files
 from bench.quality.listen import to_pcm16
 
 
-def test_full_scale_does_not_wrap():
+def test_full_scale_does_not_wrap() -> None:
     """+1.0 becomes 32767, -1.0 becomes -32768, and what lies beyond is clipped to them."""
     samples = to_pcm16(np.array([1.0, -1.0, 2.0, -2.0, 0.0, 1.4 / 32768, 1.6 / 32768]))
     assert samples.tolist() == [32767, -32768, 32767, -32768, 0, 1, 2]
 
 
-def test_the_three_files_hold_reference_test_and_difference(tmp_path: Path):
+def test_the_three_files_hold_reference_test_and_difference(tmp_path: Path) -> None:
     """Files are mono PCM 16 at the rate; the difference is 40 dB louder than it was."""
     generator = np.random.default_rng(0)
     reference = generator.uniform(-0.9, 0.9, 2400)
@@ -37,7 +37,7 @@ def test_the_three_files_hold_reference_test_and_difference(tmp_path: Path):
         (np.full(10, np.nan), "the test of case holds NaN or infinity"),
     ],
 )
-def test_what_cannot_be_heard_is_an_error(tmp_path: Path, test: np.ndarray, message: str):
+def test_what_cannot_be_heard_is_an_error(tmp_path: Path, test: np.ndarray, message: str) -> None:
     """Other lengths and signals that are not finite raise one sentence and write nothing."""
     with pytest.raises(InputError, match=message):
         write_listening_files(np.zeros(10), test, 24000, tmp_path, "case")

@@ -24,7 +24,7 @@ def noisy(rate: int, seconds: int = 4):
 
 
 @pytest.mark.parametrize("rate", [24000, 48000])
-def test_mr_stft_is_auraloss(rate: int):
+def test_mr_stft_is_auraloss(rate: int) -> None:
     """MR-STFT equals auraloss's default loss of output against target."""
     reference, test = noisy(rate)
     expected = auraloss.freq.MultiResolutionSTFTLoss()(
@@ -33,7 +33,7 @@ def test_mr_stft_is_auraloss(rate: int):
     assert compare(reference, test, rate).mr_stft == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_mr_stft_takes_the_shortest_signal_that_it_says_it_does():
+def test_mr_stft_takes_the_shortest_signal_that_it_says_it_does() -> None:
     """1025 samples are measured; 1024, which auraloss cannot reflect, are not."""
     noise = np.random.default_rng(0).standard_normal(1025)
     assert spectral.multi_resolution_stft(noise, 0.5 * noise) > 0.0
@@ -41,7 +41,7 @@ def test_mr_stft_takes_the_shortest_signal_that_it_says_it_does():
 
 
 @pytest.mark.parametrize("rate", [24000, 48000])
-def test_si_sdr_and_snr_are_auraloss(rate: int):
+def test_si_sdr_and_snr_are_auraloss(rate: int) -> None:
     """SNR and SI-SDR equal auraloss's losses with the sign turned."""
     reference, test = noisy(rate)
     pair = [torch.tensor(0.8 * test)[None], torch.tensor(reference)[None]]
@@ -53,7 +53,7 @@ def test_si_sdr_and_snr_are_auraloss(rate: int):
     )
 
 
-def test_loudness_change_is_pyloudnorm():
+def test_loudness_change_is_pyloudnorm() -> None:
     """The loudness change equals the difference of two integrated loudnesses."""
     reference, test = noisy(48000)
     meter = pyloudnorm.Meter(48000)
@@ -61,7 +61,7 @@ def test_loudness_change_is_pyloudnorm():
     assert waveform.loudness_change_lu(reference, 2 * test, 48000) == pytest.approx(expected, abs=1e-9)
 
 
-def test_lag_is_the_peak_of_the_full_correlation():
+def test_lag_is_the_peak_of_the_full_correlation() -> None:
     """The lag equals that of numpy's direct cross-correlation."""
     generator = np.random.default_rng(0)
     reference = generator.standard_normal(2000)
@@ -70,7 +70,7 @@ def test_lag_is_the_peak_of_the_full_correlation():
     assert waveform.alignment(reference, test, 24000)[0] == direct == 17
 
 
-def test_worst_segment_is_that_of_a_plain_loop():
+def test_worst_segment_is_that_of_a_plain_loop() -> None:
     """The worst segment SNR and level loss equal a loop over 20 ms windows every 5 ms, quiet ones left out."""
     reference, test = noisy(24000, 2)
     reference, test = reference[:23111], 0.9 * test[:23111]
@@ -84,7 +84,7 @@ def test_worst_segment_is_that_of_a_plain_loop():
     assert waveform.segment_level_change_db(reference, test, 24000) == pytest.approx(10 * np.log10(min(levels)))
 
 
-def test_a_fault_in_the_last_samples_is_seen():
+def test_a_fault_in_the_last_samples_is_seen() -> None:
     """The last segment ends at the last sample, so that a broken tail has its SNR."""
     reference = np.sin(np.arange(24000 + 77) / 10)
     test = reference.copy()
@@ -93,7 +93,7 @@ def test_a_fault_in_the_last_samples_is_seen():
 
 
 @pytest.mark.parametrize("rate", [24000, 48000])
-def test_lsd_is_its_formula(rate: int):
+def test_lsd_is_its_formula(rate: int) -> None:
     """LSD over the whole band and within one equals the formula on a direct windowed transform."""
     reference, test = noisy(rate)
     window = np.hanning(2049)[:-1]
@@ -111,7 +111,7 @@ def test_lsd_is_its_formula(rate: int):
     assert found.lsd_4_8_db == pytest.approx(np.mean(np.sqrt(np.mean(band**2, axis=1))), rel=1e-6)
 
 
-def test_bands_cover_the_spectrum_once():
+def test_bands_cover_the_spectrum_once() -> None:
     """The bands of every rate share no bin and leave none out."""
     for rate in (22050, 24000, 44100, 48000):
         bins = [spectral.band_bins(band, rate) for band in spectral.BANDS]
@@ -119,7 +119,7 @@ def test_bands_cover_the_spectrum_once():
         assert covered == list(range(1025)), rate
 
 
-def test_mel_l1_is_the_vocoders_own_mel():
+def test_mel_l1_is_the_vocoders_own_mel() -> None:
     """At 24 kHz, away from the edges, the log-mel equals one made of librosa's filters by hand."""
     reference, _ = noisy(24000)
     window = np.hanning(1025)[:-1]
@@ -131,7 +131,7 @@ def test_mel_l1_is_the_vocoders_own_mel():
     assert spectral.log_mel(reference, 24000)[:, 2 : 2 + expected.shape[1]] == pytest.approx(expected, abs=1e-5)
 
 
-def test_mcd_is_the_rms_distance_of_smooth_envelopes():
+def test_mcd_is_the_rms_distance_of_smooth_envelopes() -> None:
     """A cosine ripple of ``a`` dB RMS between log-mel spectra is ``a`` up to cepstrum 13, else 0."""
     bands = np.arange(100)
     flat = np.zeros((100, 3))
@@ -141,7 +141,7 @@ def test_mcd_is_the_rms_distance_of_smooth_envelopes():
         assert spectral.mel_cepstral_distortion_db(flat, flat + ripple) == pytest.approx(expected, abs=1e-9)
 
 
-def test_mcd_is_librosas_mfcc():
+def test_mcd_is_librosas_mfcc() -> None:
     """MCD equals the usual formula on librosa's orthonormal MFCC, brought to a cosine series."""
     mels = [spectral.log_mel(signal, 24000) for signal in noisy(24000)]
     cepstra = [librosa.feature.mfcc(S=mel, n_mfcc=14, norm="ortho")[1:] * np.sqrt(2 / 100) for mel in mels]
@@ -152,7 +152,7 @@ def test_mcd_is_librosas_mfcc():
 
 
 @pytest.mark.parametrize("rate", [24000, 48000])
-def test_pesq_is_pesq_at_16_khz(rate: int):
+def test_pesq_is_pesq_at_16_khz(rate: int) -> None:
     """PESQ equals the library's on signals resampled by SoX; identical signals have its top score."""
     library = pytest.importorskip("pesq", reason="pesq is an optional extra")
     reference, test = noisy(rate)
@@ -163,7 +163,7 @@ def test_pesq_is_pesq_at_16_khz(rate: int):
     assert perceptual.pesq_wb(reference, reference, rate) == pytest.approx(4.6439, abs=1e-3)
 
 
-def test_stoi_is_pystoi():
+def test_stoi_is_pystoi() -> None:
     """STOI equals the library's, and identical speech has 1."""
     library = pytest.importorskip("pystoi", reason="pystoi is an optional extra")
     reference, test = noisy(24000)
@@ -171,7 +171,7 @@ def test_stoi_is_pystoi():
     assert perceptual.stoi(reference, reference, 24000) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_visqol_hears_what_pesq_cannot():
+def test_visqol_hears_what_pesq_cannot() -> None:
     """A missing band above 8 kHz costs ViSQOL audio mode a good part of its score."""
     pytest.importorskip("visqol", reason="visqol-python is an optional extra")
     noise = np.random.default_rng(0).standard_normal(48000 * 2) * 0.1
@@ -180,7 +180,7 @@ def test_visqol_hears_what_pesq_cannot():
     assert perceptual.visqol_audio(noise, low, 48000) < 4.0
 
 
-def test_a_score_that_fails_is_a_reason():
+def test_a_score_that_fails_is_a_reason() -> None:
     """Silence, noise under a gate, a click-long or an over-long signal give a sentence, never a number."""
     pytest.importorskip("pesq", reason="the optional extras are not installed")
     pytest.importorskip("pystoi", reason="the optional extras are not installed")
@@ -197,7 +197,7 @@ def test_a_score_that_fails_is_a_reason():
 
 
 @pytest.mark.parametrize(("metric", "module"), [("pesq_wb", "pesq"), ("stoi", "pystoi"), ("visqol", "visqol")])
-def test_an_absent_library_is_named(monkeypatch: pytest.MonkeyPatch, metric: str, module: str):
+def test_an_absent_library_is_named(monkeypatch: pytest.MonkeyPatch, metric: str, module: str) -> None:
     """Without its library a perceptual metric is None, and the note names the library and how to install it."""
     for name in ("pesq", "pystoi", "visqol"):
         monkeypatch.setitem(sys.modules, name, None)

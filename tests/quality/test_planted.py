@@ -23,7 +23,7 @@ def signals(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray, int
 
 
 @pytest.mark.parametrize("name", [*HEARD, *OTHERS_HEARD])
-def test_a_heard_fault_fails(name: str, signals: tuple[np.ndarray, np.ndarray, int, str]):
+def test_a_heard_fault_fails(name: str, signals: tuple[np.ndarray, np.ndarray, int, str]) -> None:
     """A hole is a hole, and a click a click, at any precision; the verdict says what happened."""
     speech, output, rate, precision = signals
     verdict = judge(compare(speech, (HEARD | OTHERS_HEARD)[name](output, rate), rate), precision)
@@ -34,7 +34,7 @@ def test_a_heard_fault_fails(name: str, signals: tuple[np.ndarray, np.ndarray, i
 
 
 @pytest.mark.parametrize("name", [*NOT_HEARD, *OTHERS_NOT_HEARD])
-def test_an_unheard_change_warns_at_most(name: str, signals: tuple[np.ndarray, np.ndarray, int, str]):
+def test_an_unheard_change_warns_at_most(name: str, signals: tuple[np.ndarray, np.ndarray, int, str]) -> None:
     """What nobody hears is reported, and fails under no precision whose own error is inaudible."""
     speech, output, rate, precision = signals
     verdict = judge(compare(speech, (NOT_HEARD | OTHERS_NOT_HEARD)[name](output, rate), rate), precision)

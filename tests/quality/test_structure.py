@@ -13,7 +13,7 @@ NOISE = 1e-2 * np.random.default_rng(0).standard_normal(2 * RATE)
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("snr_db", [58.0, 27.0, 10.0])
-def test_noise_that_follows_speech_has_no_order(snr_db: float, seed: int):
+def test_noise_that_follows_speech_has_no_order(snr_db: float, seed: int) -> None:
     """Nothing stands out of noise, however strong."""
     test = noisy(SPEECH, snr_db, seed)
     error = structure.residual(SPEECH, test)
@@ -27,12 +27,12 @@ def test_noise_that_follows_speech_has_no_order(snr_db: float, seed: int):
     assert continuity.hole_db(SPEECH, test, RATE) > -12
 
 
-def test_a_residual_has_no_gain_and_no_mean():
+def test_a_residual_has_no_gain_and_no_mean() -> None:
     """Gain and offset leave nothing of an error."""
     assert np.abs(structure.residual(SPEECH, 0.9 * SPEECH + 0.01)).max() < 1e-3
 
 
-def test_a_click_is_its_height_over_its_surroundings():
+def test_a_click_is_its_height_over_its_surroundings() -> None:
     """One sample of 100 times the noise's roughness has a crest of about 100."""
     error = NOISE.copy()
     rough = np.sqrt(np.mean(structure.roughness(NOISE) ** 2))
@@ -41,7 +41,7 @@ def test_a_click_is_its_height_over_its_surroundings():
 
 
 @pytest.mark.parametrize("period", [120, 240, 256, 320, 512])
-def test_a_train_has_its_amplitude_at_any_period(period: int):
+def test_a_train_has_its_amplitude_at_any_period(period: int) -> None:
     """Clicks of 2e-2 in noise of 1e-2 are found with their height."""
     error = NOISE.copy()
     error[37::period] += 2e-2
@@ -50,21 +50,21 @@ def test_a_train_has_its_amplitude_at_any_period(period: int):
 
 
 @pytest.mark.parametrize("frequency", [100.0, 1234.5, 6000.0, 11000.0])
-def test_a_tone_stands_out_as_far_as_it_is_loud(frequency: float):
+def test_a_tone_stands_out_as_far_as_it_is_loud(frequency: float) -> None:
     """A tone 20 dB over the noise of its bin stands out by that, more or less the window's leak."""
     level = 1e-2 * np.sqrt(1.5 / 2048) * 10 ** (20 / 20) * np.sqrt(2)
     error = NOISE + level * np.sin(2 * np.pi * frequency * np.arange(NOISE.size) / RATE)
     assert structure.tone_db(np.zeros_like(error), error, RATE) == pytest.approx(25, abs=5)
 
 
-def test_a_tone_that_the_reference_has_is_not_the_errors():
+def test_a_tone_that_the_reference_has_is_not_the_errors() -> None:
     """Mains hum in a recording comes back in its error and is no fault."""
     hum = 0.05 * np.sin(2 * np.pi * 100 * np.arange(NOISE.size) / RATE)
     assert structure.tone_db(hum + NOISE, 0.1 * hum + 0.01 * NOISE, RATE) == 0
 
 
 @pytest.mark.parametrize(("k", "m"), structure.IMAGES)
-def test_an_image_has_its_level(k: int, m: int):
+def test_an_image_has_its_level(k: int, m: int) -> None:
     """A copy moved by k/m of the rate is found at its level, under noise 20 dB louder."""
     speech = SPEECH[: 2 * RATE]
     share = 1 if m == 2 else 2
@@ -73,7 +73,7 @@ def test_an_image_has_its_level(k: int, m: int):
     assert structure.image_db(speech, error, RATE) == pytest.approx(-50, abs=1.5)
 
 
-def test_holes_stills_and_slips_have_their_size():
+def test_holes_stills_and_slips_have_their_size() -> None:
     """4 ms at a tenth of the level have lost 20 dB at most; a held sample lasts as long as it is held."""
     test = SPEECH.copy()
     at = int(np.argmax(np.abs(SPEECH)))
@@ -86,13 +86,13 @@ def test_holes_stills_and_slips_have_their_size():
 
 
 @pytest.mark.parametrize("frequency", [1.0, 4.0, 9.0])
-def test_a_swing_has_its_amplitude(frequency: float):
+def test_a_swing_has_its_amplitude(frequency: float) -> None:
     """A gain of 0.3 dB either way is 0.3 dB."""
     gain = 0.3 * np.sin(2 * np.pi * frequency * np.arange(SPEECH.size) / RATE)
     assert continuity.gain_swing_db(SPEECH, SPEECH * 10 ** (gain / 20), RATE) == pytest.approx(0.3, abs=0.04)
 
 
-def test_short_signals_say_so():
+def test_short_signals_say_so() -> None:
     """A tenth of a second shows no train, no image and no swing, and says that by None."""
     part = SPEECH[RATE : RATE + 1200]
     error = structure.residual(part, noisy(part, 40.0))

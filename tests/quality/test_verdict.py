@@ -81,7 +81,7 @@ FAULTS = {
 @pytest.mark.parametrize("rate", SPEECHES)
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_planted_fault_is_caught_by_name(fault: Callable[[np.ndarray, int], np.ndarray], precision: str, rate: int):
+def test_a_planted_fault_is_caught_by_name(fault: Callable[[np.ndarray, int], np.ndarray], precision: str, rate: int) -> None:
     """On top of the error that its precision has anyway, a fault fails and the verdict names its metric."""
     own = {"fp32": 110.0, "fp16": 58.0, "bf16": 40.0}[precision]
     test = fault(noisy(SPEECHES[rate], own), rate)
@@ -93,7 +93,7 @@ def test_a_planted_fault_is_caught_by_name(fault: Callable[[np.ndarray, int], np
 
 @pytest.mark.parametrize("rate", SPEECHES)
 @pytest.mark.parametrize("snr", [58.0, 75.0])
-def test_another_precisions_error_is_not_fp32(snr: float, rate: int):
+def test_another_precisions_error_is_not_fp32(snr: float, rate: int) -> None:
     """Errors of the size of TF32 or of a float16 waveform fail under the label fp32, though nobody hears them."""
     verdict = judge(compare(SPEECHES[rate], noisy(SPEECHES[rate], snr), rate), "fp32")
     assert (verdict.tier, verdict.decided_by) == ("fail", "snr_db")
@@ -102,14 +102,14 @@ def test_another_precisions_error_is_not_fp32(snr: float, rate: int):
 
 
 @pytest.mark.parametrize("label", ["tf32", "fp16", "bf16"])
-def test_the_error_of_bf16_warns_under_any_label(label: str):
+def test_the_error_of_bf16_warns_under_any_label(label: str) -> None:
     """What bfloat16 does to speech is slight, more than 10 bits do, and no failure."""
     verdict = judge(compare(SPEECHES[24000], noisy(SPEECHES[24000], 40.0), 24000), label)
     assert (verdict.tier, verdict.decided_by) == ("warn", "heard_db")
     assert verdict.heard.startswith("a slight change, heard side by side if at all: 0.2")
 
 
-def test_a_real_cast_to_half_is_not_fp32():
+def test_a_real_cast_to_half_is_not_fp32() -> None:
     """A waveform that was float16 on its way cannot be called fp32; called fp16 it passes."""
     speech = SPEECHES[24000]
     found = compare(speech, torch.tensor(speech).half().double().numpy(), 24000)
@@ -119,20 +119,20 @@ def test_a_real_cast_to_half_is_not_fp32():
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_identical_signals_pass_with_nothing_to_say(precision: str):
+def test_identical_signals_pass_with_nothing_to_say(precision: str) -> None:
     """Eager against itself passes in every precision, with no metric and no reason; so does silence against silence."""
     for reference in (SPEECHES[24000], np.zeros(24000)):
         assert judge(compare(reference, reference, 24000), precision) == Verdict("pass", "", "")
 
 
 @pytest.mark.parametrize(("precision", "snr"), [("fp32", 112.0), ("tf32", 60.0), ("fp16", 57.0), ("bf16", 57.0)])
-def test_the_error_that_a_precision_has_passes(precision: str, snr: float):
+def test_the_error_that_a_precision_has_passes(precision: str, snr: float) -> None:
     """Noise of the size that calibration measured passes."""
     speech = SPEECHES[48000]
     assert judge(compare(speech, noisy(speech, snr), 48000), precision).tier == "pass"
 
 
-def test_between_the_limits_is_a_warning():
+def test_between_the_limits_is_a_warning() -> None:
     """An error past the first limit and short of the second warns, and names both sides."""
     limit = load_tiers()["precision"]["fp16"]["heard_db"]
     between = (limit["warn"] + limit["fail"]) / 2
@@ -141,14 +141,14 @@ def test_between_the_limits_is_a_warning():
     assert verdict.reason == f"heard_db is {between:.4g} dB, over the {limit['warn']:g} dB that fp16 allows"
 
 
-def test_one_bad_item_fails_its_batch():
+def test_one_bad_item_fails_its_batch() -> None:
     """A batch is judged by its worst item."""
     speech = SPEECHES[24000]
     batch = np.stack([speech, late(speech, 24000), speech])
     assert judge(compare(np.stack([speech] * 3), batch, 24000), "fp16").decided_by == "lag_samples"
 
 
-def test_every_precision_but_fp32_is_judged_by_what_is_heard():
+def test_every_precision_but_fp32_is_judged_by_what_is_heard() -> None:
     """One ear listens to all precisions; fp32 alone is held to the size of its error. Each warns before it fails."""
     tiers = load_tiers()["precision"]
     assert tuple(tiers) == PRECISIONS
@@ -158,7 +158,7 @@ def test_every_precision_but_fp32_is_judged_by_what_is_heard():
             assert (limit["warn"] > limit["fail"]) == (metric in HIGHER_IS_BETTER), metric
 
 
-def test_a_batch_is_judged_item_by_item():
+def test_a_batch_is_judged_item_by_item() -> None:
     """Figures that are bad in different items do not add up to a fault that no item has."""
     one, two = Fidelity(click_crest=13.0, heard_db=0.01), Fidelity(click_crest=1.0, heard_db=0.05)
     assert judge(worst((one, two)), "int8").tier == "pass"
@@ -171,7 +171,7 @@ def test_a_batch_is_judged_item_by_item():
     assert verdict.reason.startswith("item 1: ")
 
 
-def test_no_limit_rests_on_an_optional_metric(tmp_path: Path):
+def test_no_limit_rests_on_an_optional_metric(tmp_path: Path) -> None:
     """A verdict is the same with and without PESQ, ViSQOL and the others, and tiers cannot name them."""
     fine = Fidelity(heard_db=0.01)
     for poor in ({"pesq_wb": 1.1}, {"stoi": 0.2}, {"visqol": 1.0}, {"distillmos_change": -2.0}):
@@ -195,12 +195,12 @@ def test_no_limit_rests_on_an_optional_metric(tmp_path: Path):
         (Fidelity(heard_db=0.02, hole_db=-40.0), "a fault: 5 ms lost 40 dB: a hole"),
     ],
 )
-def test_the_sentence_names_the_figure_that_decided(fidelity: Fidelity, sentence: str):
+def test_the_sentence_names_the_figure_that_decided(fidelity: Fidelity, sentence: str) -> None:
     """What a listener can expect is said with the number behind it."""
     assert judge(fidelity, "fp16").heard == sentence
 
 
-def test_short_signals_are_not_judged_by_percentiles():
+def test_short_signals_are_not_judged_by_percentiles() -> None:
     """Under half a second a median over segments is one syllable, and does not warn; the worst tenth still does."""
     poor = Fidelity(samples=2400, sample_rate=24000, segment_snr_median_db=20.0, heard_db=0.3, heard_peak_db=0.3)
     assert judge(poor, "fp16").tier == "pass"
@@ -208,7 +208,7 @@ def test_short_signals_are_not_judged_by_percentiles():
     assert judge(replace(poor, heard_peak_db=9.0), "fp16").tier == "fail"
 
 
-def test_eagers_own_error_replaces_the_snr_limit():
+def test_eagers_own_error_replaces_the_snr_limit() -> None:
     """Given eager's error against float64, an output is judged by its multiple and no longer by its SNR."""
     eager = Fidelity(snr_db=80.0)
     assert judge(Fidelity(snr_db=78.0), "fp32").decided_by == "snr_db"
@@ -219,7 +219,7 @@ def test_eagers_own_error_replaces_the_snr_limit():
     assert error_multiple(Fidelity(), eager) is None
 
 
-def test_an_unknown_precision_is_an_error():
+def test_an_unknown_precision_is_an_error() -> None:
     """A precision without a tier raises one sentence that lists those with one."""
     with pytest.raises(InputError, match="precision 'fp12'; choose from fp32, tf32"):
         judge(Fidelity(), "fp12")
@@ -234,7 +234,7 @@ def test_an_unknown_precision_is_an_error():
         ("[[", "cannot read fidelity tiers from"),
     ],
 )
-def test_a_bad_tiers_file_is_one_sentence(tmp_path: Path, text: str, message: str):
+def test_a_bad_tiers_file_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     """A file of tiers that cannot be used says which entry is wrong."""
     path = tmp_path / "tiers.toml"
     path.write_text(text)
@@ -242,7 +242,7 @@ def test_a_bad_tiers_file_is_one_sentence(tmp_path: Path, text: str, message: st
         load_tiers(path)
 
 
-def test_other_tiers_can_be_given(tmp_path: Path):
+def test_other_tiers_can_be_given(tmp_path: Path) -> None:
     """judge() takes tiers from another file."""
     path = tmp_path / "tiers.toml"
     path.write_text(

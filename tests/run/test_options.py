@@ -9,6 +9,7 @@ from bench.errors import InputError
 from bench.measure.sampling import StopRule
 from bench.run.options import OPTIONS, SweepOptions, read_options
 from bench.run.settings import Settings
+from bench.spec import TRAINED_DEMO
 
 
 def test_nothing_typed_is_the_default() -> None:
@@ -132,3 +133,10 @@ def test_a_path_with_a_comma_is_one_path(tmp_path: Path) -> None:
     folder.mkdir()
     assert read_options({"weights": str(folder)}).weights == (str(folder),)
     assert read_options({"weights": f"{folder}x,c"}).weights == (f"{tmp_path}/a", "bx", "c")
+
+
+def test_the_demo_weights_are_no_path(tmp_path: Path) -> None:
+    """``trained-demo`` names weights of a package; made absolute like a path, it would be a file that is not there."""
+    options = read_options({"weights": f"{TRAINED_DEMO},{tmp_path}", "results": str(tmp_path)})
+    settings = options.settings("run", "cpu", 1, StopRule())
+    assert settings.weights == (TRAINED_DEMO, str(tmp_path))

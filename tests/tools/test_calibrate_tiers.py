@@ -24,7 +24,7 @@ def tool():
     return module
 
 
-def test_the_tiers_are_those_that_the_table_gives(tool: ModuleType):
+def test_the_tiers_are_those_that_the_table_gives(tool: ModuleType) -> None:
     """tiers.toml and calibration.md are what the script derives from calibration.csv."""
     rows = tool.read_table()
     text = tool.tiers_text(tool.derive(rows))
@@ -33,7 +33,7 @@ def test_the_tiers_are_those_that_the_table_gives(tool: ModuleType):
     assert tomllib.loads(text) == load_tiers()
 
 
-def test_margins_are_those_documented(tool: ModuleType):
+def test_margins_are_those_documented(tool: ModuleType) -> None:
     """A warning lies 1.5 standard deviations beyond the worst of TF32 and float16; fp32 3 and 12 dB under its worst."""
     row = {"reference": tool.AS_GIVEN, "error_multiple": 2.0, "segment_snr_p05_db": 90.0}
     heard = dict.fromkeys(tool.FAILS, 1.0)
@@ -53,7 +53,7 @@ def test_margins_are_those_documented(tool: ModuleType):
     assert tiers["bf16"] == tiers["int8"] == tiers["fp16"]
 
 
-def test_precisions_of_the_table_get_the_verdict_that_the_field_gives_them(tool: ModuleType):
+def test_precisions_of_the_table_get_the_verdict_that_the_field_gives_them(tool: ModuleType) -> None:
     """TF32 and float16 of trained networks pass, bfloat16 warns, coarse int8 and fp8 inputs fail, no fault is seen."""
     tiers = load_tiers()
     for row in tool.read_table():
@@ -73,7 +73,7 @@ def test_precisions_of_the_table_get_the_verdict_that_the_field_gives_them(tool:
             assert verdict.tier == "warn" or verdict.decided_by == "gain_db", (name, verdict)
 
 
-def test_a_float16_cast_of_the_table_is_no_fp32(tool: ModuleType):
+def test_a_float16_cast_of_the_table_is_no_fp32(tool: ModuleType) -> None:
     """Every TF32 and float16 row fails under the label fp32."""
     for row in tool.read_table():
         if row["precision"] in ("tf32", "fp16"):

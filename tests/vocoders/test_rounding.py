@@ -19,7 +19,7 @@ CONFIG = HifiGanConfig(
 )
 
 
-def test_tf32_rounds_to_ten_bits():
+def test_tf32_rounds_to_ten_bits() -> None:
     """Rounding to TF32 keeps values of 10 mantissa bits and moves others to the nearest of them."""
     values = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-11 + 2**-20, -1 - 2**-12, 3e38, 0.0])
     expected = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-10, -1.0, rounding.tf32(torch.tensor([3e38]))[0], 0.0])
@@ -28,7 +28,7 @@ def test_tf32_rounds_to_ten_bits():
     assert ((rounding.tf32(noise) - noise).abs() <= noise.abs() * 2**-11).all()
 
 
-def test_int8_keeps_255_levels_a_channel():
+def test_int8_keeps_255_levels_a_channel() -> None:
     """Channel by channel, int8 rounding has at most 255 levels and keeps the largest magnitude."""
     weight = torch.randn(3, 4, 5) * torch.tensor([1.0, 10.0, 100.0])[:, None, None]
     rounded = rounding.per_channel(rounding.INT8)(weight)
@@ -38,7 +38,7 @@ def test_int8_keeps_255_levels_a_channel():
         assert after.abs().max() == pytest.approx(float(before.abs().max()))
 
 
-def test_fft_convolutions_are_convolutions():
+def test_fft_convolutions_are_convolutions() -> None:
     """The decoder by FFT equals the decoder, and rounding leaves its weights as they were."""
     torch.manual_seed(0)
     decoder = HifiGan(CONFIG).eval()
