@@ -126,7 +126,7 @@ def test_without_a_compiler_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_sweep_runs_it_on_request() -> None:
     """A grid without backends leaves it out, because a case takes minutes; named, it runs."""
-    grid = {"versions": ["v3"], "precisions": ["fp32"], "batches": [1], "frames": [9]}
+    grid: dict[str, list[str] | list[int]] = {"versions": ["v3"], "precisions": ["fp32"], "batches": [1], "frames": [9]}
     open_grid = Profile("open", (grid,), StopRule())
     names = {case.backend for case in open_grid.cases()}
     assert "eager" in names

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -54,7 +54,13 @@ def test_any_value_of_any_field_of_a_config(field: str, value: object) -> None:
 @given(axis=st.sampled_from(["versions", "backends", "precisions", "batches", "frames"]), values=st.lists(JSON))
 def test_any_list_of_any_axis_of_a_sweep(axis: str, values: list[object]) -> None:
     """A sweep's lists become cases of bounded shape or one sentence."""
-    grid = {"versions": ["v4"], "backends": ["eager"], "precisions": ["fp32"], "batches": [1], "frames": [9]}
+    grid: dict[str, list[Any]] = {
+        "versions": ["v4"],
+        "backends": ["eager"],
+        "precisions": ["fp32"],
+        "batches": [1],
+        "frames": [9],
+    }
     cases, sentence = answer(Profile("one", ({**grid, axis: values},), StopRule()).cases)
     assert sentence.isprintable()
     assert all(case.batch <= 1024 and case.frames <= 200_000 for case in cases or [])

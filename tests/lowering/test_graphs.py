@@ -21,7 +21,11 @@ class FakeCapture(Capture):
         """A call and its memory."""
         self.captures.append(tuple(mel.shape))
         audio = function(mel).clone()
-        return Captured(mel, audio, lambda: audio.copy_(self.fault(function(mel))))
+
+        def replay() -> None:
+            audio.copy_(self.fault(function(mel)))
+
+        return Captured(mel, audio, replay)
 
     def pool_bytes(self) -> int:
         """Of no meaning here."""
@@ -54,7 +58,7 @@ def test_the_least_recently_used_graph_goes() -> None:
     graphs(torch.ones(1, 2, 4))
     assert [shape[2] for shape in capture.captures] == [3, 4, 5, 4]
     graphs.close()
-    assert graphs.shapes == ()
+    assert not graphs.shapes
 
 
 @pytest.mark.parametrize(
@@ -67,7 +71,7 @@ def test_a_replay_that_differs_from_its_call_is_refused(fault: Callable[[Tensor]
     graphs = ShapeGraphs(_double, FakeCapture(fault))
     with pytest.raises(WrongOutputError, match="replay differs from its call"):
         graphs(torch.randn(1, 2, 50))
-    assert graphs.shapes == ()
+    assert not graphs.shapes
 
 
 def test_rounding_is_no_difference() -> None:

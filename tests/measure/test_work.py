@@ -45,7 +45,7 @@ def test_v3_has_torch_s_count_without_padding(batch: int, frames: int) -> None:
     model = small_v3(resblock_kernel_sizes=[3, 7], resblock_dilation_sizes=[[1, 3], [1, 3]])
     found = work(model, batch, frames)
     channels = sum(
-        model.get_submodule(layer.name).act.alpha.numel() for layer in found.layers if layer.kind == "activation"
+        model.get_parameter(f"{layer.name}.act.alpha").numel() for layer in found.layers if layer.kind == "activation"
     )
     assert channels > 0
     assert found.flops + 2 * TAPS * PADDED * batch * channels == _counted_by_torch(model, batch, frames)

@@ -10,12 +10,13 @@ import pytest
 import scipy.fft
 import soundfile
 import torch
+from numpy.typing import NDArray
 
 from bench.quality import compare, perceptual, spectral, waveform
-from tests.quality_signals import SPEECH
+from tests.quality_signals import SPEECH, known
 
 
-def noisy(rate: int, seconds: int = 4):
+def noisy(rate: int, seconds: int = 4) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Speech at a rate, and the same with 35 dB of noise."""
     clip, native = soundfile.read(SPEECH)
     signal = librosa.resample(clip[: seconds * native], orig_sr=native, target_sr=rate, res_type="soxr_hq")
@@ -36,7 +37,7 @@ def test_mr_stft_is_auraloss(rate: int) -> None:
 def test_mr_stft_takes_the_shortest_signal_that_it_says_it_does() -> None:
     """1025 samples are measured; 1024, which auraloss cannot reflect, are not."""
     noise = np.random.default_rng(0).standard_normal(1025)
-    assert spectral.multi_resolution_stft(noise, 0.5 * noise) > 0.0
+    assert known(spectral.multi_resolution_stft(noise, 0.5 * noise)) > 0.0
     assert spectral.multi_resolution_stft(noise[:-1], noise[:-1]) is None
 
 
@@ -67,7 +68,7 @@ def test_lag_is_the_peak_of_the_full_correlation() -> None:
     reference = generator.standard_normal(2000)
     test = 0.3 * np.roll(reference, 17) + 0.1 * generator.standard_normal(2000)
     direct = int(np.argmax(np.abs(np.correlate(test, reference, "full")))) - 1999
-    assert waveform.alignment(reference, test, 24000)[0] == direct == 17
+    assert known(waveform.alignment(reference, test, 24000))[0] == direct == 17
 
 
 def test_worst_segment_is_that_of_a_plain_loop() -> None:
@@ -80,7 +81,7 @@ def test_worst_segment_is_that_of_a_plain_loop() -> None:
     ratios = [np.mean(reference[w] ** 2) / np.mean((test[w] - reference[w]) ** 2) for w in heard]
     levels = [np.mean(test[w] ** 2) / np.mean(reference[w] ** 2) for w in heard]
     assert len(heard) < len(windows)
-    assert waveform.worst_segment_snr_db(reference, test, 24000) == pytest.approx(10 * np.log10(min(ratios)))
+    assert waveform.segment_snrs_db(reference, test, 24000).min() == pytest.approx(10 * np.log10(min(ratios)))
     assert waveform.segment_level_change_db(reference, test, 24000) == pytest.approx(10 * np.log10(min(levels)))
 
 
@@ -89,7 +90,7 @@ def test_a_fault_in_the_last_samples_is_seen() -> None:
     reference = np.sin(np.arange(24000 + 77) / 10)
     test = reference.copy()
     test[-77:] = 0.0
-    assert waveform.worst_segment_snr_db(reference, test, 24000) == pytest.approx(10 * np.log10(480 / 77), abs=0.5)
+    assert waveform.segment_snrs_db(reference, test, 24000).min() == pytest.approx(10 * np.log10(480 / 77), abs=0.5)
 
 
 @pytest.mark.parametrize("rate", [24000, 48000])
@@ -177,7 +178,9 @@ def test_visqol_hears_what_pesq_cannot() -> None:
     noise = np.random.default_rng(0).standard_normal(48000 * 2) * 0.1
     low = librosa.resample(librosa.resample(noise, orig_sr=48000, target_sr=16000), orig_sr=16000, target_sr=48000)
     assert perceptual.visqol_audio(noise, noise, 48000) == pytest.approx(4.73, abs=0.05)
-    assert perceptual.visqol_audio(noise, low, 48000) < 4.0
+    without = perceptual.visqol_audio(noise, low, 48000)
+    assert isinstance(without, float)
+    assert without < 4.0
 
 
 def test_a_score_that_fails_is_a_reason() -> None:
@@ -193,7 +196,7 @@ def test_a_score_that_fails_is_a_reason() -> None:
         assert metric in found.notes
     assert (silent.pesq_wb, silent.visqol) == (None, None)
     long = np.resize(speech, 31 * 24000)
-    assert "30 s" in perceptual.pesq_wb(long, long, 24000)
+    assert "30 s" in str(perceptual.pesq_wb(long, long, 24000))
 
 
 @pytest.mark.parametrize(("metric", "module"), [("pesq_wb", "pesq"), ("stoi", "pystoi"), ("visqol", "visqol")])

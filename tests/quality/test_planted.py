@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bench.quality import compare, judge
 from tests.quality.planted import HEARD, NOT_HEARD, OTHERS_HEARD, OTHERS_NOT_HEARD
@@ -14,8 +15,8 @@ CASES = {f"{rate}-{precision}": (rate, precision) for rate, names in RATES.items
 SECONDS = 2
 
 
-@pytest.fixture(scope="module", params=CASES.values(), ids=CASES.keys())
-def signals(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray, int, str]:
+@pytest.fixture(scope="module", params=list(CASES.values()), ids=list(CASES))
+def signals(request: pytest.FixtureRequest) -> tuple[NDArray[np.float64], NDArray[np.float64], int, str]:
     """Speech, the same with a precision's own error, its rate and the precision."""
     rate, precision = request.param
     speech = speech_at(rate)[-SECONDS * rate :]
@@ -23,7 +24,7 @@ def signals(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray, int
 
 
 @pytest.mark.parametrize("name", [*HEARD, *OTHERS_HEARD])
-def test_a_heard_fault_fails(name: str, signals: tuple[np.ndarray, np.ndarray, int, str]) -> None:
+def test_a_heard_fault_fails(name: str, signals: tuple[NDArray[np.float64], NDArray[np.float64], int, str]) -> None:
     """A hole is a hole, and a click a click, at any precision; the verdict says what happened."""
     speech, output, rate, precision = signals
     verdict = judge(compare(speech, (HEARD | OTHERS_HEARD)[name](output, rate), rate), precision)
@@ -34,7 +35,9 @@ def test_a_heard_fault_fails(name: str, signals: tuple[np.ndarray, np.ndarray, i
 
 
 @pytest.mark.parametrize("name", [*NOT_HEARD, *OTHERS_NOT_HEARD])
-def test_an_unheard_change_warns_at_most(name: str, signals: tuple[np.ndarray, np.ndarray, int, str]) -> None:
+def test_an_unheard_change_warns_at_most(
+    name: str, signals: tuple[NDArray[np.float64], NDArray[np.float64], int, str]
+) -> None:
     """What nobody hears is reported, and fails under no precision whose own error is inaudible."""
     speech, output, rate, precision = signals
     verdict = judge(compare(speech, (NOT_HEARD | OTHERS_NOT_HEARD)[name](output, rate), rate), precision)

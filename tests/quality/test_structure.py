@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.quality import continuity, structure
-from tests.quality_signals import noisy, speech_at
+from tests.quality_signals import known, noisy, speech_at
 
 RATE = 24000
 SPEECH = speech_at(RATE)
@@ -19,7 +19,7 @@ def test_noise_that_follows_speech_has_no_order(snr_db: float, seed: int) -> Non
     error = structure.residual(SPEECH, test)
     assert structure.click_crest(SPEECH, error, RATE) < 9
     assert structure.click_train(error, RATE) == 0
-    assert structure.tone_db(SPEECH, error, RATE) < 7
+    assert known(structure.tone_db(SPEECH, error, RATE)) < 7
     assert structure.image_db(SPEECH, error, RATE) == -200
     assert continuity.gain_swing_db(SPEECH, test, RATE) == 0
     assert continuity.slip_samples(SPEECH, test, RATE) == 0

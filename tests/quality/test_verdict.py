@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
+from numpy.typing import NDArray
 
 from bench.errors import InputError
 from bench.quality import Fidelity, Verdict, compare, error_multiple, judge, load_tiers, worst
@@ -20,52 +21,53 @@ PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "autocast", "int8", "fp8")
 SPEECHES = {rate: speech_at(rate) for rate in (24000, 48000)}
 
 
-def silence(speech: np.ndarray, _: int):
+def silence(speech: NDArray[np.float64], _: int) -> NDArray[np.float64]:
     return np.zeros_like(speech)
 
 
-def one_nan(speech: np.ndarray, _: int):
+def one_nan(speech: NDArray[np.float64], _: int) -> NDArray[np.float64]:
     test = speech.copy()
     test[1234] = np.nan
     return test
 
 
-def one_infinity(speech: np.ndarray, _: int):
+def one_infinity(speech: NDArray[np.float64], _: int) -> NDArray[np.float64]:
     test = speech.copy()
     test[1234] = -np.inf
     return test
 
 
-def dropout(speech: np.ndarray, rate: int):
+def dropout(speech: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
     middle = int(np.argmax(scipy.signal.lfilter([0.01], [1, -0.99], np.abs(speech))))
     test = speech.copy()
     test[middle - rate // 50 : middle] = 0.0
     return test
 
 
-def click(speech: np.ndarray, rate: int):
+def click(speech: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
     test = speech.copy()
     test[rate] = min(test[rate] + 0.5, 1.0)
     return test
 
 
-def late(speech: np.ndarray, _: int):
+def late(speech: NDArray[np.float64], _: int) -> NDArray[np.float64]:
     return np.concatenate([[0.0], speech[:-1]])
 
 
-def flipped(speech: np.ndarray, _: int):
+def flipped(speech: NDArray[np.float64], _: int) -> NDArray[np.float64]:
     return -speech
 
 
-def quieter(speech: np.ndarray, _: int):
+def quieter(speech: NDArray[np.float64], _: int) -> NDArray[np.float64]:
     return speech * 10 ** (-1 / 20)
 
 
-def low_pass(speech: np.ndarray, rate: int):
-    return scipy.signal.fftconvolve(speech, scipy.signal.firwin(511, 8000, fs=rate), "same")
+def low_pass(speech: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
+    test: NDArray[np.float64] = scipy.signal.fftconvolve(speech, scipy.signal.firwin(511, 8000, fs=rate), "same")
+    return test
 
 
-FAULTS = {
+FAULTS: dict[Callable[[NDArray[np.float64], int], NDArray[np.float64]], str] = {
     silence: "silence",
     one_nan: "nan_count",
     one_infinity: "inf_count",
@@ -81,7 +83,9 @@ FAULTS = {
 @pytest.mark.parametrize("rate", SPEECHES)
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_planted_fault_is_caught_by_name(fault: Callable[[np.ndarray, int], np.ndarray], precision: str, rate: int) -> None:
+def test_a_planted_fault_is_caught_by_name(
+    fault: Callable[[NDArray[np.float64], int], NDArray[np.float64]], precision: str, rate: int
+) -> None:
     """On top of the error that its precision has anyway, a fault fails and the verdict names its metric."""
     own = {"fp32": 110.0, "fp16": 58.0, "bf16": 40.0}[precision]
     test = fault(noisy(SPEECHES[rate], own), rate)
@@ -174,8 +178,13 @@ def test_a_batch_is_judged_item_by_item() -> None:
 def test_no_limit_rests_on_an_optional_metric(tmp_path: Path) -> None:
     """A verdict is the same with and without PESQ, ViSQOL and the others, and tiers cannot name them."""
     fine = Fidelity(heard_db=0.01)
-    for poor in ({"pesq_wb": 1.1}, {"stoi": 0.2}, {"visqol": 1.0}, {"distillmos_change": -2.0}):
-        assert judge(replace(fine, **poor), "fp16") == judge(fine, "fp16") == Verdict("pass")
+    for poor in (
+        replace(fine, pesq_wb=1.1),
+        replace(fine, stoi=0.2),
+        replace(fine, visqol=1.0),
+        replace(fine, distillmos_change=-2.0),
+    ):
+        assert judge(poor, "fp16") == judge(fine, "fp16") == Verdict("pass")
     path = tmp_path / "tiers.toml"
     path.write_text("[precision.fp16]\npesq_wb = { warn = 4, fail = 3 }")
     with pytest.raises(InputError, match=r"precision\.fp16\.pesq_wb is not a metric"):

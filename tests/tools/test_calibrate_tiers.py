@@ -15,9 +15,11 @@ ROOT = Path(bench.__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def tool():
+def tool() -> ModuleType:
     """The calibration script as a module."""
     spec = importlib.util.spec_from_file_location("calibrate_tiers", ROOT / "tools" / "calibrate_tiers.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

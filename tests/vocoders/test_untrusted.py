@@ -148,6 +148,13 @@ def _changed(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], object]:
     return lambda state: {**state, name: value}
 
 
+def _number_for_a_key(state: dict[str, Tensor]) -> dict[str | int, Tensor]:
+    changed: dict[str | int, Tensor] = {}
+    changed.update(state)
+    changed[1] = torch.zeros(1)
+    return changed
+
+
 def _weight_norm(gain: Tensor, direction: Tensor) -> Callable[[dict[str, Tensor]], object]:
     return lambda state: {
         **{key: value for key, value in state.items() if key != "conv_pre.weight"},
@@ -169,7 +176,7 @@ STRANGE: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
     "infinite": (_changed(BIAS, torch.full((64,), math.inf)), "non-finite values in conv_pre.bias"),
     "overflow": (_changed(BIAS, torch.full((64,), 1e300, dtype=torch.float64)), "non-finite values in conv_pre.bias"),
     "huge": (_changed("conv_pre.weight", torch.full((64, 100, 7), 1e38)), "output is not finite"),
-    "number for a key": (lambda state: {**state, 1: torch.zeros(1)}, "a key of type int"),
+    "number for a key": (_number_for_a_key, "a key of type int"),
     "nested dict": (lambda state: {**state, "a": {"b": torch.zeros(1)}}, "are no tensors: a"),
     "escape in a key": (lambda state: {**state, "a\x1b[31m\n": torch.zeros(1)}, "has unexpected a\ufffd[31m"),
     "weight norm of rank 0": (_weight_norm(torch.zeros(64, 1, 1), torch.tensor(1.0)), "layer conv_pre has a weight"),
