@@ -21,7 +21,7 @@ from torch import Tensor
 from bench.backend import Backend, Request, Runner, register
 from bench.case import Case
 from bench.errors import InputError, UnsupportedError, WrongOutputError
-from bench.lowering.activation import known_form
+from bench.lowering.activation import ORIGINAL, known_form
 from bench.lowering.onnx_export import OPSET, export_onnx
 from bench.measure.precision import report_engine
 from bench.precision import Precision, unsupported_reason
@@ -29,7 +29,7 @@ from bench.records.schema import Build, EffectivePrecision
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # As the network is written, which is what people export; ONNX Runtime's depthwise convolutions are fast.
-DEFAULT_FORM = "original"
+DEFAULT_FORM = ORIGINAL
 _CONVOLUTIONS = frozenset({"Conv", "FusedConv", "ConvTranspose", "NhwcConv", "NhwcFusedConv"})
 # How ONNX Runtime's profile writes element types.
 _FLOATS = {"float": "float32", "float16": "float16", "bfloat16": "bfloat16", "double": "float64"}
@@ -67,7 +67,9 @@ class OnnxRuntime(Backend):
         options = dict(case.options)
         if options.get("shapes", "static") not in ("static", "dynamic"):
             raise InputError(f"option shapes of onnxruntime is static or dynamic, not {options['shapes']!r}")
-        known_form(options.get("activation", DEFAULT_FORM))
+        form = options.get("activation", DEFAULT_FORM)
+        if form != ORIGINAL:
+            known_form(form)
 
     def prepare(self, request: Request) -> Runner:
         """Exports, or takes the exported graph from the cache; then opens a session and looks where its nodes run."""

@@ -191,11 +191,12 @@ def ends(size: int) -> Form:
 FORMS: dict[str, Form] = {
     "ends-64": ends(64),
     "frames-16": lambda original, rate: Frames(original, rate, SHORT_SIZE),
-    "original": lambda original, _: original,  # for runtimes whose depthwise convolutions are fast
 }
 # Matrix products only, nothing strided, depthwise or padded; studies/README.md says what is measured of it.
 DEFAULT_FORM = "ends-64"
 SHORT_FORM = "frames-16"  # for fewer frames than that takes
+# The activation as it is, for runtimes other than TensorRT, whose depthwise convolutions are fast.
+ORIGINAL = "original"
 
 
 def fewest_frames(form: str) -> int:
@@ -204,6 +205,11 @@ def fewest_frames(form: str) -> int:
     Both ends and two frames between them, because ``torch.export`` takes a size that may be one for a case of its own.
     """
     return FEWEST if form.startswith("ends") else 1
+
+
+def unchanged(original: AliasFreeActivation, _: int) -> nn.Module:
+    """The activation as it is."""
+    return original
 
 
 def known_form(name: str) -> str:

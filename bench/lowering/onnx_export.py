@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.audio.mel import default_speech, log_mel
 from bench.errors import UnsupportedError
-from bench.lowering.activation import DEFAULT_FORM, FORMS, fewest_frames, known_form
+from bench.lowering.activation import DEFAULT_FORM, FORMS, ORIGINAL, fewest_frames, known_form, unchanged
 from bench.lowering.engine_form import lower, lower_activations
 from bench.lowering.quantization import quantise
 from bench.vocoders import Vocoder
@@ -57,7 +57,7 @@ def export_onnx(
         dynamic: Whether batch (up to 64) and frames (2 to 16384, or from what
             the activation's form needs) stay open.
         float32: Layers to keep in float32; see :func:`bench.lowering.mixed_precision.convert`.
-        activation: The alias-free activation's form; see :data:`bench.lowering.activation.FORMS`.
+        activation: The alias-free activation's form; see :data:`bench.lowering.activation.FORMS`; or ``original``.
         quantised: ``"int8"`` or ``"fp8"`` for convolutions of eight bits, with scales from the project's own clip.
 
     Raises:
@@ -93,7 +93,8 @@ def export_onnx(
 
 
 def _quantised(vocoder: Vocoder, mel: Tensor, kind: str, activation: str) -> nn.Module:
-    model = lower_activations(vocoder, FORMS[known_form(activation)]).to(mel.device)
+    form = unchanged if activation == ORIGINAL else FORMS[known_form(activation)]
+    model = lower_activations(vocoder, form).to(mel.device)
     speech = log_mel(default_speech(), vocoder.spec).to(mel.device)
     return quantise(model, kind, speech, half=mel.dtype is torch.float16).to(mel.dtype)
 

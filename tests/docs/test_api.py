@@ -21,7 +21,7 @@ def test_the_examples_run_one_after_the_other(
     printed = capsys.readouterr().out
     assert names["mel"].shape[1] == 100
     assert names["audio"].shape[-1] == names["mel"].shape[-1] * names["vocoder"].spec.upsample
-    assert 20 < names["fidelity"].snr_db < 60
+    assert 12 < names["fidelity"].snr_db < 60
     assert torch.allclose(names["again"], names["audio"], atol=1e-5)
     assert "SNR" in printed
     assert "v3-tensorrt-onnx-fp16-b1-t468" in printed

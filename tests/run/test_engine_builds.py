@@ -74,7 +74,7 @@ from pathlib import Path
 from bench.errors import InputError
 from bench.records.jsonl import load_record
 from bench.records.schema import Record, Status
-from bench.run import worker
+from bench.run import worker_process
 
 class Bare:
     def __init__(self, settings):
@@ -109,7 +109,7 @@ def do(job, session):
         raise RuntimeError(f"seen {seen}")
     return load_record((folder / f"{how}.json").read_text())
 
-worker.main(int(sys.argv[2]), do)
+worker_process.main(int(sys.argv[2]), do)
 """
 
 
