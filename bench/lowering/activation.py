@@ -207,9 +207,13 @@ def fewest_frames(form: str) -> int:
     return FEWEST if form.startswith("ends") else 1
 
 
-def unchanged(original: AliasFreeActivation, _: int) -> nn.Module:
-    """The activation as it is."""
-    return original
+def find_form(name: str) -> Form:
+    """The form of that name; ``original`` is the activation as it is.
+
+    Raises:
+        InputError: there is none.
+    """
+    return (lambda original, _: original) if name == ORIGINAL else FORMS[known_form(name)]
 
 
 def known_form(name: str) -> str:

@@ -11,7 +11,7 @@ import re
 import torch
 from torch import Tensor, nn
 
-from bench.lowering.activation import DEFAULT_FORM, FORMS, EngineActivation, Form, known_form
+from bench.lowering.activation import DEFAULT_FORM, FORMS, EngineActivation, Form, find_form
 from bench.lowering.conv2d import in_planes
 from bench.lowering.mixed_precision import convert, round_kept, set_apart
 from bench.vocoders.alias_free import AliasFreeActivation
@@ -35,7 +35,7 @@ def lower(vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = 
 
 def lower_layers(vocoder: nn.Module, mel: Tensor, float32: str = "", activation: str = DEFAULT_FORM) -> nn.Module:
     """As :func:`lower`, with the same arithmetic in one-dimensional layers."""
-    lowered = lower_activations(vocoder, FORMS[known_form(activation)])
+    lowered = lower_activations(vocoder, find_form(activation))
     if mel.dtype is torch.float32:
         # Layers keep their names, by which a builder can hold them.
         return set_apart(round_kept(lowered, float32), float32).to(mel.device)

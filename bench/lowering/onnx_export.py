@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.audio.mel import default_speech, log_mel
 from bench.errors import UnsupportedError
-from bench.lowering.activation import DEFAULT_FORM, FORMS, ORIGINAL, fewest_frames, known_form, unchanged
+from bench.lowering.activation import DEFAULT_FORM, fewest_frames, find_form
 from bench.lowering.engine_form import lower, lower_activations
 from bench.lowering.quantization import quantise
 from bench.vocoders import Vocoder
@@ -93,8 +93,7 @@ def export_onnx(
 
 
 def _quantised(vocoder: Vocoder, mel: Tensor, kind: str, activation: str) -> nn.Module:
-    form = unchanged if activation == ORIGINAL else FORMS[known_form(activation)]
-    model = lower_activations(vocoder, form).to(mel.device)
+    model = lower_activations(vocoder, find_form(activation)).to(mel.device)
     speech = log_mel(default_speech(), vocoder.spec).to(mel.device)
     return quantise(model, kind, speech, half=mel.dtype is torch.float16).to(mel.dtype)
 

@@ -75,6 +75,7 @@ def test_rounding_to_tf32_is_to_the_nearest() -> None:
 def test_kept_layers_have_nothing_to_cut_off() -> None:
     """In a lowered float32 vocoder the kept layers' factors are TF32's, which cutting leaves alone; the rest stays."""
     model = small_v3()
+    torch.nn.init.normal_(model.conv_pre.weight)  # the synthetic ones have few bits
     form = round_kept(lower_activations(model), r"conv_pre|ups|resblocks\.0\.activations\.0")
     factors = [form.get_buffer(f"resblocks.0.activations.0.{name}") for name in ("between", "down", "edges")]
     kept_factors = [form.get_parameter("conv_pre.weight"), form.get_parameter("ups.0.0.weight"), *factors]
@@ -106,6 +107,7 @@ def test_rounded_weights_lose_less_than_cut_ones() -> None:
 def test_only_weights_of_a_float32_graph_are_rounded() -> None:
     """Where the graph carries the types, a kept layer has the checkpoint's own weights."""
     model = small_v3()
+    torch.nn.init.normal_(model.conv_pre.weight)  # the synthetic ones have few bits
     strong = lower(model, torch.zeros(1, 100, 16, dtype=torch.float16), "conv_pre")
     weak = lower(model, torch.zeros(1, 100, 16), "conv_pre")
     assert torch.equal(strong.get_parameter("conv_pre.layer.weight"), model.conv_pre.weight)
