@@ -138,7 +138,7 @@ def _mistakes(directory: Path, v3: Path) -> dict[str, tuple[dict[str, str], str]
         "precision": ({"precisions": "fp12"}, "unknown precision 'fp12'"),
         "batch": ({"batches": "0"}, "batches are whole numbers from 1, not '0'"),
         "empty list": ({"frames": " , "}, "--frames is an empty list"),
-        "threads": ({"threads": "0"}, "--threads is a whole number from 1, not 0"),
+        "threads": ({"threads": "0"}, "--threads is a whole number from 1"),
         "engine cache": ({"engine_cache": str(no_checkpoint)}, "is not a folder"),
         "static baseline": ({"static_baseline": "some"}, "--static-baseline is all, best or off, not 'some'"),
         "level": ({"backends": "tensorrt-onnx:level=9"}, "option level is a whole number from 0 to 5, not '9'"),
@@ -167,8 +167,8 @@ def test_lists_narrow_the_profile(v3_directory: Path) -> None:
     cases = read(versions="v3", backends="eager, torchscript", frames="9,t_ref", batches="1", weights=str(v3_directory))
     assert [case.id for case in cases] == [
         "v3-eager-fp32-b1-t9",
-        "v3-torchscript-fp32-b1-t9",
         "v3-eager-fp32-b1-t468",
+        "v3-torchscript-fp32-b1-t9",
         "v3-torchscript-fp32-b1-t468",
     ]
 
