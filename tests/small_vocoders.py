@@ -1,6 +1,7 @@
 """Small networks that an exporter walks through in seconds, and how far two waveforms are apart."""
 
 import torch
+from torch import nn
 
 from bench.vocoders import Vocoder
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
@@ -28,6 +29,23 @@ def tiny(version: str) -> Vocoder:
     model = HifiGan(config)
     initialise(model, 0)
     return model.eval().requires_grad_(False)
+
+
+def smooth(model: Vocoder) -> Vocoder:
+    """The network with plain random weights in its first two layers.
+
+    The synthetic ones multiply every rounding in front of them, as trained weights do. A test that asks whether a
+    computation is right, not how a precision sounds, is sharper without.
+    """
+    torch.manual_seed(2)
+    second = model.ups[0]
+    for layer in (model.conv_pre, second[0] if isinstance(second, nn.ModuleList) else second):
+        assert isinstance(layer, nn.Conv1d | nn.ConvTranspose1d)
+        inputs = layer.in_channels * layer.kernel_size[0] / layer.stride[0] ** isinstance(layer, nn.ConvTranspose1d)
+        layer.weight.normal_(std=inputs**-0.5 / (6 if layer is model.conv_pre else 1))
+        if layer.bias is not None:
+            layer.bias.zero_()
+    return model
 
 
 def snr_db(reference: torch.Tensor, test: torch.Tensor) -> float:
