@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-LADDER = ("2026-11-26-h200-tensorrt", {"v3": (1, 468), "v4": (1, 500)})
+LADDER = ("2026-11-28-h100-fused", {"v3": (1, 468), "v4": (1, 500)})
 LADDER_FILE = "ladder.svg"
 MIB = 2**20
 _BLOCK = re.compile(r"(<!-- figures ([^\n]*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -94,7 +94,12 @@ def _telling(name: str, options: dict[str, str]) -> bool:
 def read(run: str) -> list[Entry]:
     """The records of a published run."""
     text = (ROOT / "reports" / run / "records.jsonl").read_text(encoding="utf-8")
-    return [Entry(json.loads(line)) for line in text.splitlines()]
+    return [Entry(_flat(json.loads(line))) for line in text.splitlines()]
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """A record of version 2 with its result's fields beside its own, as version 1 had them."""
+    return {"timing": None, "fidelity": None, **record, **(record.get("result") or {})}
 
 
 def milliseconds(value: float) -> str:
@@ -260,11 +265,6 @@ def promises(run: str, words: list[str]) -> str:
     return _table(head, rows)
 
 
-TABLES: dict[str, Callable[[str, list[str]], str]] = {
-    function.__name__: function for function in (speed, pytorch, launch, sound, engines, memory, promises)
-}
-
-
 def filled(text: str) -> str:
     """The page with every marked table taken from the records."""
 
@@ -275,23 +275,46 @@ def filled(text: str) -> str:
     return _BLOCK.sub(table, text)
 
 
+def fastest(run: str, words: list[str]) -> str:
+    """Whatever ran, in the order of the sweep: time, ratios to eager in turn, throughput, share of the limit."""
+    rows = []
+    for entry in _timed(run, words):
+        options = "".join(f", `{name}={value}`" for name, value in entry.options.items())
+        backend = f"{entry.case['backend']} {entry.case['precision']}{options}"
+        same, fp32 = entry.values["speedup_same_precision"], entry.values["speedup_fp32"]
+        share = f"{entry.values['roofline']['percent_of_limit']:.0f} %"
+        shape = f"{entry.case['version']}, {entry.shape}"
+        rows.append([shape, backend, _time(entry), _ratio(same), _ratio(fp32), f"{_audio_s_per_s(entry):.0f}", share])
+    head = ["", "backend", "median", "over eager fp16, in turn", "over eager fp32, in turn"]
+    return _table([*head, "audio s/s, back to back", "of the limit"], rows)
+
+
+TABLES: dict[str, Callable[[str, list[str]], str]] = {
+    function.__name__: function for function in (speed, pytorch, launch, sound, engines, memory, promises, fastest)
+}
+
+
 def ladder() -> str:
-    """Eager float32, eager float16 and the engine, from the same rounds, as bars with their values (SVG)."""
+    """Eager, the best plain PyTorch, our kernels and the limit, of one sweep, as bars with their values (SVG)."""
     run, shapes = LADDER
     lines, y = [], 8
     for version, (batch, frames) in shapes.items():
-        entry = next(_timed(run, [version, "static", "graph", f"{batch}x{frames}"], "tensorrt-onnx"))
-        same, fp32 = entry.values["speedup_same_precision"], entry.values["speedup_fp32"]
+        chosen = [version, "fp16", f"{batch}x{frames}"]
+        plain = next(_timed(run, chosen, "cuda-graph"))
+        fused = next(entry for entry in _timed(run, chosen, "fused") if not entry.options)
+        same, fp32 = fused.values["speedup_same_precision"], fused.values["speedup_fp32"]
         steps = [
             ("eager fp32", fp32["baseline_median_ms"], "", "#8a8f98"),
-            ("eager fp16", same["baseline_median_ms"], "launch-bound", "#8a8f98"),
-            ("TensorRT fp16", entry.values["timing"]["median_ms"], f"{fp32['ratio']:.2f}x eager fp32", "#2f6fb0"),
+            ("eager fp16", same["baseline_median_ms"], "waits for Python", "#8a8f98"),
+            ("CUDA graph fp16", plain.values["timing"]["median_ms"], "", "#8a8f98"),
+            ("fused fp16", fused.values["timing"]["median_ms"], f"{fp32['ratio']:.0f}x eager fp32", "#2f6fb0"),
+            ("the GPU's limit", fused.values["roofline"]["floor_ms"], "", "#b7c4d4"),
         ]
         seconds = batch * frames / (93.75 if version == "v3" else 100)
         lines.append(f'<text x="8" y="{y + 14}" font-weight="bold">{version}, {seconds:.0f} s of speech</text>')
         y += 24
         for label, value, note, colour in steps:
-            width = 360 * value / steps[0][1]
+            width = 360 * value / max(step[1] for step in steps)
             text = f"{milliseconds(value)} ms" + (f", {note}" if note else "")
             lines.append(f'<text x="128" y="{y + 14}" text-anchor="end">{label}</text>')
             lines.append(f'<rect x="136" y="{y}" width="{width:.1f}" height="18" fill="{colour}"/>')
@@ -302,7 +325,7 @@ def ladder() -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 {y}" width="680" height="{y}" '
         'font-family="system-ui, sans-serif" font-size="13" role="img">\n'
-        "<title>Milliseconds of one synchronised inference on one H200, batch 1</title>\n"
+        "<title>Milliseconds of one synchronised inference on one H100, batch 1</title>\n"
         f'<rect width="680" height="{y}" fill="#ffffff"/>\n<g fill="#1b1f24">\n{body}\n</g>\n</svg>\n'
     )
 

@@ -28,8 +28,8 @@ def test_a_changed_figure_is_seen_and_mended(
     (tmp_path / "reports").symlink_to(check_figures.ROOT / "reports")
     page = tmp_path / "README.md"
     right = check_figures.filled((check_figures.ROOT / "README.md").read_text(encoding="utf-8"))
-    assert "15.60 ms [15.59, 15.61]" in right
-    page.write_text(right.replace("15.60 ms [15.59", "14.60 ms [15.59"), encoding="utf-8")
+    assert "1.881 ms [1.878, 1.891]" in right
+    page.write_text(right.replace("1.881 ms [1.878", "1.781 ms [1.878"), encoding="utf-8")
     monkeypatch.setattr(check_figures, "ROOT", tmp_path)
     assert check_figures.main([]) == 1
     assert check_figures.main(["--write"]) == 0
