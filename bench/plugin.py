@@ -328,8 +328,12 @@ def pytest_terminal_summary(terminalreporter: Reporter, config: pytest.Config) -
     """Says how the cases ended, what is missing and where the records are."""
     if _SWEEP not in config.stash or config.stash[_SWEEP].plan is None:
         return
+    from bench.recommend.table import answers
     from bench.run.summary import summary
 
+    sweep = config.stash[_SWEEP]
     terminalreporter.section("records")
-    for line in summary(config.stash[_SWEEP]):
+    for line in summary(sweep):
+        terminalreporter.write_line(line)
+    for line in answers(sweep.settings.directory):
         terminalreporter.write_line(line)
