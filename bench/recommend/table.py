@@ -1,4 +1,4 @@
-"""What a terminal says at the end of a sweep: the fastest way of each vocoder that sounds right, or why there is none."""
+"""What a terminal says at the end of a sweep: the fastest way of each vocoder that sounds right, if there is one."""
 
 import shutil
 from pathlib import Path
