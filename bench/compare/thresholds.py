@@ -27,8 +27,13 @@ class Metric:
     scale: str
     floor: float
     night_sd: float
+    process_sd: float = 0.0
+    build_sd: float = 0.0
+    prior_nights: float = 0.0
     absolute_floor: float = 0.0
     ceiling: float | None = None
+    far: float | None = None
+    far_floor: float = 0.0
 
     @property
     def facts(self) -> Facts:
@@ -55,12 +60,23 @@ class Metric:
         """The floor on the scale that is tested: of the logarithm for a ratio."""
         return math.log1p(self.floor) if self.scale == "ratio" else self.floor
 
+    def floor_of(self, base: float, new: float) -> float:
+        """The floor of a change between two values: another one where both lie beyond ``far``."""
+        beyond = self.far is not None and min(base, new) > self.far
+        return self.far_floor if beyond else self.floor
+
+    def limit_of(self, base: float, new: float) -> float:
+        """:meth:`floor_of` on the scale that is tested."""
+        floor = self.floor_of(base, new)
+        return math.log1p(floor) if self.scale == "ratio" else floor
+
 
 @dataclass(frozen=True)
 class Thresholds:
     """When a difference is a difference; the fields are explained in ``thresholds.toml``."""
 
     alpha: float
+    floor_confidence: float
     machine_sd: float
     control_limit: float
     machine_floor: float
@@ -102,8 +118,9 @@ def _check(thresholds: Thresholds, path: Path) -> None:
     _check_numbers(thresholds, "", path)
     for name, metric in thresholds.metrics.items():
         _check_numbers(metric, f"metrics.{name}.", path)
-    if not 0 < thresholds.alpha < 1:
-        raise InputError(f"{path}: alpha must lie between 0 and 1, not {thresholds.alpha}")
+    for name, least in (("alpha", 0.0), ("floor_confidence", 0.5)):
+        if not least < getattr(thresholds, name) < 1:
+            raise InputError(f"{path}: {name} must lie between {least:g} and 1, not {getattr(thresholds, name)}")
     for name, metric in thresholds.metrics.items():
         if metric.scale not in ("ratio", "difference"):
             raise InputError(f"{path}: metrics.{name}.scale must be 'ratio' or 'difference'")
