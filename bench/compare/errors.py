@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.compare.levels import Level
+from bench.compare.levels import Spread
 from bench.compare.machine import Key, effective_runs
 from bench.compare.moderation import NO_PRIOR, Prior, fit_prior
 from bench.compare.noise import BATCHES, half_scale
@@ -29,7 +29,7 @@ class Move:
     Attributes:
         key: Of the case.
         value: The move, the machine taken out.
-        base, new: Levels of the runs of each side.
+        base, new: What the runs of each side say of their errors.
         extra: Squared error of what was taken out.
         past: Squared spread between earlier nights, and its degrees of freedom.
         rebuilt: Whether the two sides ran different builds, and neither several.
@@ -38,8 +38,8 @@ class Move:
 
     key: Key
     value: float
-    base: tuple[Level, ...]
-    new: tuple[Level, ...]
+    base: tuple[Spread, ...]
+    new: tuple[Spread, ...]
     extra: float
     past: tuple[float, float]
     rebuilt: bool
@@ -79,7 +79,7 @@ def errors(moves: Sequence[Move], metric: Metric, thresholds: Thresholds) -> tup
     return np.sqrt(np.maximum(variance, least)), freedom
 
 
-def _sides(moves: Sequence[Move]) -> tuple[list[tuple[Level, ...]], list[tuple[Level, ...]]]:
+def _sides(moves: Sequence[Move]) -> tuple[list[tuple[Spread, ...]], list[tuple[Spread, ...]]]:
     return [move.base for move in moves], [move.new for move in moves]
 
 
@@ -93,20 +93,18 @@ def _prior(variances: Array, freedoms: Array, thresholds: Thresholds) -> Prior:
 
 def _inside(moves: Sequence[Move], metric: Metric, thresholds: Thresholds) -> tuple[list[Array], list[Array]]:
     """Squared error of a run of either side from what it shows itself, and the degrees of freedom."""
-    squares = np.array([sum(_squares(run) for run in (*move.base, *move.new)) for move in moves])
-    freedoms = np.array([sum(len(run.units) - 1.0 for run in (*move.base, *move.new)) for move in moves])
+    squares, freedoms = _totals([(*move.base, *move.new) for move in moves])
     spread = squares / np.maximum(freedoms, 1)
     # Between identical readings, as of a driver's table, nothing was seen to differ.
     moderated, total = _prior(spread, freedoms, thresholds).moderate(spread, np.maximum(freedoms, 1e-9))
     replicated = np.array([move.replicated for move in moves])
     rebuilt = metric.build_sd**2 * np.array([move.rebuilt for move in moves])
-    tonight = np.array([sum(_squares(run) for run in move.new) for move in moves])
-    tonight_freedom = np.array([sum(len(run.units) - 1.0 for run in move.new) for move in moves])
+    tonight, tonight_freedom = _totals([move.new for move in moves])
     apart = _disturbed(tonight, tonight_freedom, moderated, total) & replicated
     found: tuple[list[Array], list[Array]] = [], []
     for side, sides in enumerate(_sides(moves)):
-        units = np.array([1 / np.mean([1 / len(run.units) for run in runs]) for runs in sides])
-        rounds = np.array([np.mean([run.rounds for run in runs]) for runs in sides])
+        units = np.array([len(runs) / sum(1 / run.units for run in runs) for runs in sides])
+        rounds = np.array([sum(run.rounds for run in runs) / len(runs) for runs in sides])
         use_own = apart & (side == 1)
         own = np.where(use_own, tonight / np.maximum(tonight_freedom, 1), moderated) / units
         single = rounds + metric.process_sd**2
@@ -118,8 +116,10 @@ def _inside(moves: Sequence[Move], metric: Metric, thresholds: Thresholds) -> tu
     return found
 
 
-def _squares(run: Level) -> float:
-    return float(((run.units - run.units.mean()) ** 2).sum())
+def _totals(runs: Sequence[tuple[Spread, ...]]) -> tuple[Array, Array]:
+    """Sums of squares between units over runs, and their degrees of freedom."""
+    squares = np.array([sum(run.squares for run in of_case) for of_case in runs])
+    return squares, np.array([sum(run.units - 1.0 for run in of_case) for of_case in runs])
 
 
 def _disturbed(squares: Array, freedoms: Array, spread: Array, total: Array) -> NDArray[np.bool_]:

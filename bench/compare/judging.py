@@ -3,14 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
 
 import numpy as np
 from scipy import stats
 
 from bench.compare.errors import Move, errors
-from bench.compare.levels import Side, level, past_spread, recurrent, sign, usable
-from bench.compare.machine import Key, Machine, Offset, centre, machine_offsets
+from bench.compare.levels import Side, Spread, level, past_spread, recurrent, sign, spread, usable
+from bench.compare.machine import Key, Machine, Offset, machine_offsets
 from bench.compare.noise import holm, only_modes_moved
+from bench.compare.observation import Observation
 from bench.compare.result import Change, Verdict
 from bench.compare.thresholds import Metric, Thresholds
 
@@ -82,7 +85,7 @@ def _test(
     base, new = ([item for item in side if name in item.values] for side in sides[:2])
     if not base or not new:
         return None
-    before, after = (float(np.median([item.values[name] for item in side])) for side in (base, new))
+    before, after = (median(item.values[name] for item in side) for side in (base, new))
     base, new, past = ([item for item in side if usable(item, name, metric)] for side in sides)
     if name == "time" and not (base and new):
         return Change(
@@ -91,25 +94,17 @@ def _test(
         )  # fmt: skip
     if not base or not new:
         return None
-    plain = _move_between(base, new, name, metric, None)
-    found, doubt = plain, ""
-    offset = _offset(new, name, machine) if sign(name) else None
+    plain = _Side(base, new, name, metric, Machine())
+    used, move, doubt = plain, plain.move, ""
+    offset = machine.of(new[-1]) if sign(name) else None
     if offset is not None:
-        found, doubt = _without_machine(plain, (base, new), name, metric, machine, thresholds)
+        corrected = _Side(base, new, name, metric, machine)
+        used, move, doubt = _without_machine(plain, corrected, offset, thresholds)
     elif sign(name) and _clock_moved(base, new):
         doubt = "the GPU's clock moved, and no baseline ran in turn"
-    if not doubt and name == "time" and _modes(base, new, found, plain - found):
-        doubt = "both sides reach the same times, only how often differs"
-    unstable = next((item.unstable for item in (*new, *base) if item.unstable), "")
-    if unstable and name in ("time", "throughput"):
-        doubt = f"disturbed: {unstable}"
-    used = machine if found != plain or (offset is not None and _trusted(base, new, machine, thresholds)) else Machine()
-    levels = [tuple(level(item, name, metric, used.of(item)) for item in side) for side in (base, new)]
-    known = past_spread(past, name, metric, machine)
-    base_level = float(np.median([run.value for run in levels[0]]))
-    if not doubt and recurrent(past, name, metric, machine, base_level, found):
-        doubt = "earlier nights had this level too, and left it again"
-    rebuilt = {item.engines for item in base} != {item.engines for item in new} and not _many_builds((*base, *new))
+    levels = [_level(item, name, metric, machine) for item in past]
+    if abs(move) > metric.limit_of(before, after):
+        doubt = _unusable(base, new, name) or doubt or _recurring(used, levels, move, plain.move)
     return _Test(
         name=name,
         metric=metric,
@@ -117,17 +112,69 @@ def _test(
         new=after,
         move=Move(
             key=key,
-            value=found,
-            base=levels[0],
-            new=levels[1],
+            value=move,
+            base=used.spreads(base),
+            new=used.spreads(new),
             extra=_machine_error(name, offset, thresholds),
-            past=known,
-            rebuilt=rebuilt,
+            past=past_spread(levels, metric),
+            rebuilt={item.engines for item in base} != {item.engines for item in new}
+            and not _many_builds((*base, *new)),
             past_rebuilt=len({item.engines for item in past}) >= _BUILDS_SEEN,
         ),
         doubt=doubt,
         settled=abs(after - before) < metric.absolute_floor,
     )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Two sides of a case in one metric, with what is taken out of them for the machine."""
+
+    base: Side
+    new: Side
+    name: str
+    metric: Metric
+    machine: Machine
+
+    @cached_property
+    def middle(self) -> float:
+        """Level of the base."""
+        return median(_level(item, self.name, self.metric, self.machine) for item in self.base)
+
+    @cached_property
+    def move(self) -> float:
+        """New level over the base's."""
+        return median(_level(item, self.name, self.metric, self.machine) for item in self.new) - self.middle
+
+    def spreads(self, side: Side) -> tuple[Spread, ...]:
+        """What the runs of a side say of their errors."""
+        offsets = [self.machine.of(item) for item in side]
+        return tuple(
+            spread(item, self.name, offset.weight if offset else 0.0)
+            for item, offset in zip(side, offsets, strict=True)
+        )
+
+
+def _level(item: Observation, name: str, metric: Metric, machine: Machine) -> float:
+    """The level without the machine's part, as far as that is known."""
+    offset = machine.of(item) if sign(name) else None
+    return level(item, name, metric) - (sign(name) * offset.value if offset is not None else 0.0)
+
+
+def _unusable(base: Side, new: Side, name: str) -> str:
+    if name not in ("time", "throughput"):
+        return ""
+    why = next((item.unstable for item in (*new, *base) if item.unstable), "")
+    return f"disturbed: {why}" if why else ""
+
+
+def _recurring(used: _Side, past: Sequence[float], move: float, plain: float) -> str:
+    """Why a move is no news; empty where it is one."""
+    if used.name == "time" and _modes(used.base, used.new, move, plain - move):
+        return "both sides reach the same times, only how often differs"
+    if recurrent(past, used.middle, move):
+        return "earlier nights had this level too, and left it again"
+    return ""
 
 
 def _machine_error(name: str, offset: Offset | None, thresholds: Thresholds) -> float:
@@ -141,55 +188,31 @@ def _many_builds(items: Side) -> bool:
     return all(item.processes is not None and len(set(item.processes.builds)) > 1 for item in items)
 
 
-def _move_between(base: Side, new: Side, name: str, metric: Metric, machine: Machine | None) -> float:
-    before, after = (
-        centre([level(item, name, metric, machine.of(item) if machine else None).value for item in side], [0.0])[0]
-        for side in (base, new)
-    )
-    return after - before
-
-
-def _offset(new: Side, name: str, machine: Machine) -> Offset | None:
-    return machine.of(new[-1]) if sign(name) else None
-
-
-def _trusted(base: Side, new: Side, machine: Machine, thresholds: Thresholds) -> bool:
-    """Whether the machine moved so little that its baseline is a control."""
-    move = machine.move(base, new)
-    return move is not None and abs(move) <= thresholds.control_limit
-
-
 def _without_machine(
-    plain: float,
-    sides: tuple[Side, Side],
-    name: str,
-    metric: Metric,
-    machine: Machine,
-    thresholds: Thresholds,
-) -> tuple[float, str]:
-    """The move without the machine's, and why there is no verdict on it.
+    plain: _Side, corrected: _Side, offset: Offset, thresholds: Thresholds
+) -> tuple[_Side, float, str]:
+    """The move without the machine's, the sides that show it, and why there is no verdict on it.
 
     A baseline that moved far may itself have changed: then only what shows with and without it counts. A case without
     one is judged by whatever the baselines measured beside it saw.
     """
-    base, new = sides
-    corrected = _move_between(base, new, name, metric, machine)
-    offset = machine.of(new[-1])
-    near = offset.near if offset is not None else ()
-    if _trusted(base, new, machine, thresholds) and not near:
-        return corrected, ""
-    candidates = [corrected, *(plain - sign(name) * move for move in near)]
-    if not _trusted(base, new, machine, thresholds):
-        candidates.append(plain)
-    least = min(candidates, key=abs)
-    if min(candidates) < 0 < max(candidates):
-        return least, "the baselines moved far themselves, and with them taken out the change has the other direction"
-    return least, ""
+    machine = corrected.machine.move(corrected.base, corrected.new)
+    trusted = machine is not None and abs(machine) <= thresholds.control_limit
+    if trusted and not offset.near:
+        return corrected, corrected.move, ""
+    moves = [corrected.move, *(plain.move - sign(plain.name) * near for near in offset.near)]
+    if not trusted:
+        moves.append(plain.move)
+    doubt = ""
+    if min(moves) < 0 < max(moves):
+        doubt = "the baselines moved far themselves, and with them taken out the change has the other direction"
+    least = min(moves, key=abs)
+    return (plain if least == plain.move else corrected), least, doubt
 
 
 def _clock_moved(base: Side, new: Side) -> bool:
     before, after = ([item.clock_mhz for item in side if item.clock_mhz] for side in (base, new))
-    return bool(before and after) and abs(math.log(float(np.median(after)) / float(np.median(before)))) > _CLOCK
+    return bool(before and after) and abs(math.log(median(after) / median(before))) > _CLOCK
 
 
 def _modes(base: Side, new: Side, move: float, machine: float) -> bool:

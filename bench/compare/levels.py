@@ -1,4 +1,8 @@
-"""The level of a metric in one run, and what that run and earlier ones say of its error."""
+"""The level of a metric in one run, and what that run and earlier ones say of its error.
+
+A comparison with two months of nights asks for tens of thousands of levels, of a handful of numbers each: plain Python
+is faster here than arrays.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.compare.changepoints import noise_sigma, segment_means
-from bench.compare.machine import Machine, Offset
 from bench.compare.observation import Observation
 from bench.compare.thresholds import Metric
 
@@ -23,23 +26,23 @@ RECURRENT = 2
 
 
 @dataclass(frozen=True)
-class Level:
-    """One run's level of one metric on the tested scale, without the machine's part.
+class Spread:
+    """What one run says of the error of its own level.
 
     Attributes:
-        value: The level.
-        rounds: Its squared error from the rounds of the run; 0 for a single reading.
-        units: Levels of what was repeated: builds where there are several, else processes; one value of one.
+        units: What was repeated: builds where there are several, else processes; 1 of one process.
+        squares: Sum of their squared distances from their mean.
+        rounds: Squared error of the level from the rounds; 0 for a single reading, and where there are several units.
     """
 
-    value: float
-    rounds: float
-    units: Array
+    units: int
+    squares: float = 0.0
+    rounds: float = 0.0
 
     @property
     def replicated(self) -> bool:
         """Whether the run itself shows its spread."""
-        return len(self.units) > 1
+        return self.units > 1
 
 
 def sign(name: str) -> float:
@@ -54,32 +57,13 @@ def usable(item: Observation, name: str, metric: Metric) -> bool:
     return name != "time" or item.rounds is not None
 
 
-def level(item: Observation, name: str, metric: Metric, offset: Offset | None = None) -> Level:
-    """The level of a usable observation.
-
-    Args:
-        item: The observation.
-        name: The metric's.
-        metric: The metric.
-        offset: What to take out; None to leave the machine in.
-    """
-    weight = offset.weight if offset is not None else 0.0
-    units, rounds = _units(item, name, weight), _rounds_error(item, name, weight)
-    value = float(units.mean()) if len(units) else _single(item, name, metric)
-    if offset is not None:
-        # The units hold the baseline's part already, by its weight; the offset is all of it.
-        value = _without_units(item, name, metric) - sign(name) * offset.value
-    return Level(value, rounds, units if len(units) else np.array([value]))
-
-
-def _without_units(item: Observation, name: str, metric: Metric) -> float:
-    units = _units(item, name, 0.0)
-    return float(units.mean()) if len(units) else _single(item, name, metric)
-
-
-def _single(item: Observation, name: str, metric: Metric) -> float:
+def level(item: Observation, name: str, metric: Metric) -> float:
+    """The level of a usable observation on the tested scale, the machine's part included."""
+    units = _processes(item, name)
+    if units is not None:
+        return sum(units) / len(units)
     if name == "time" and item.rounds is not None:
-        return item.rounds.level()
+        return sum(item.rounds.case) / len(item.rounds.case)
     value = item.values[name]
     if metric.ceiling is not None:
         bound = min if metric.higher_is_better else max
@@ -87,64 +71,78 @@ def _single(item: Observation, name: str, metric: Metric) -> float:
     return math.log(value) if metric.scale == "ratio" else value
 
 
-def _units(item: Observation, name: str, weight: float) -> Array:
-    """Levels of builds or processes, the baseline's part taken out by its weight; empty of one process."""
-    parts = item.processes
-    values = None if parts is None else parts.time if name == "time" else parts.throughput
-    if parts is None or values is None or name not in ("time", "throughput"):
-        return np.array([])
-    levels = np.array(values)
+def spread(item: Observation, name: str, weight: float) -> Spread:
+    """What a run says of the error of its level.
+
+    Args:
+        item: The observation.
+        name: The metric's.
+        weight: Share of the baseline in turn that is taken out of the level.
+    """
+    parts, levels = item.processes, _processes(item, name)
+    if parts is None or levels is None:
+        return Spread(1, rounds=_rounds_error(item, name, weight))
+    units = list(levels)
     if parts.control is not None and weight:
-        controls = np.array(parts.control)
-        levels = levels - sign(name) * weight * (controls - controls.mean())
-    builds = np.array(parts.builds)
-    if len(set(parts.builds)) < 2:
-        return levels
-    return np.array([levels[builds == build].mean() for build in dict.fromkeys(parts.builds)])
+        units = [own - sign(name) * weight * theirs for own, theirs in zip(units, parts.control, strict=True)]
+    builds: dict[int, list[float]] = {}
+    for build, unit in zip(parts.builds, units, strict=True):
+        builds.setdefault(build, []).append(unit)
+    if len(builds) > 1:
+        units = [sum(of_build) / len(of_build) for of_build in builds.values()]
+    mean = sum(units) / len(units)
+    return Spread(len(units), squares=sum((unit - mean) ** 2 for unit in units))
+
+
+def _processes(item: Observation, name: str) -> tuple[float, ...] | None:
+    if item.processes is None or name not in ("time", "throughput"):
+        return None
+    return item.processes.time if name == "time" else item.processes.throughput
 
 
 def _rounds_error(item: Observation, name: str, weight: float) -> float:
     if name == "time" and item.rounds is not None:
-        return item.rounds.variance(weight if item.rounds.control is not None else 0.0)
+        return item.rounds.variance(weight)
     return (item.throughput_variance or 0.0) if name == "throughput" else 0.0
 
 
-def past_spread(past: Side, name: str, metric: Metric, machine: Machine) -> tuple[float, float]:
+def past_spread(levels: Sequence[float], metric: Metric) -> tuple[float, float]:
     """Squared spread of earlier nights around their level, and its degrees of freedom.
 
     One step is a change; a level that steps again and again is noise, and counts as such.
+
+    Args:
+        levels: Of earlier nights, oldest first, the machine's part taken out.
+        metric: Whose they are.
     """
-    levels = np.array([level(item, name, metric, machine.of(item)).value for item in past])
     if len(levels) < 3:
         return 0.0, 0.0
-    fitted, lost = np.full(len(levels), levels.mean()), 1
-    if levels.std() > _STILL * max(noise_sigma(levels), metric.night_sd):
-        steps = segment_means(levels.tolist(), min_sigma=metric.night_sd)
+    series = np.array(levels)
+    fitted, lost = np.full(len(series), series.mean()), 1
+    if series.std() > _STILL * max(noise_sigma(series), metric.night_sd):
+        steps = segment_means(series.tolist(), min_sigma=metric.night_sd)
         if len(set(steps.tolist())) == 2:
             fitted, lost = steps, 2
-    freedom = len(levels) - lost
-    return float(np.sum((levels - fitted) ** 2)) / max(freedom, 1), float(freedom)
+    freedom = len(series) - lost
+    return float(np.sum((series - fitted) ** 2)) / freedom, float(freedom)
 
 
-def recurrent(past: Side, name: str, metric: Metric, machine: Machine, base: float, move: float) -> bool:
+def recurrent(levels: Sequence[float], base: float, move: float) -> bool:
     """Whether earlier nights had reached the new level more than once, and had left it again.
 
     Args:
-        past: Earlier nights, oldest first.
-        name: The metric's.
-        metric: What is compared.
-        machine: What to take out.
+        levels: Of earlier nights, oldest first, the machine's part taken out.
         base: Level of the base.
         move: How far the new level is from it.
+
+    >>> recurrent([0.0, 0.1, 0.0, 0.1, 0.1, 0.0], 0.0, 0.1)
+    True
+    >>> recurrent([0.0, 0.0, 0.0, 0.1, 0.1], 0.0, 0.1)
+    False
     """
-    visits = 0
-    there = [
-        (level(item, name, metric, machine.of(item)).value - base) * math.copysign(1.0, move) >= _REACHED * abs(move)
-        for item in past
-    ]
+    there = [(value - base) * math.copysign(1.0, move) >= _REACHED * abs(move) for value in levels]
     # A change that lasts is there in the newest nights without having been left.
     while there and there[-1]:
         there.pop()
-    for before, now in zip([False, *there], there, strict=False):
-        visits += now and not before
+    visits = sum(now and not before for before, now in zip([False, *there], there, strict=False))
     return visits >= RECURRENT

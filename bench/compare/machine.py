@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean, median
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Machine:
         found = [[self.of(item) for item in side] for side in (base, new)]
         if any(offset is None for side in found for offset in side):
             return None
-        before, after = (float(np.median([offset.value for offset in side if offset])) for side in found)
+        before, after = (median(offset.value for offset in side if offset) for side in found)
         return after - before
 
 
@@ -73,7 +74,7 @@ def machine_offsets(pairs: Sides, past: Mapping[Key, Sequence[Observation]], few
     """
     usual: dict[Key, tuple[float, float]] = {}
     for key, (base, _) in pairs.items():
-        controls = [control for item in base if (control := item.control()) is not None]
+        controls = [control for item in base if (control := item.control) is not None]
         if controls and len(controls) == len(base):
             level, variance = centre([value for value, _ in controls], [noise for _, noise in controls])
             usual[key] = level, variance
@@ -87,7 +88,7 @@ def machine_offsets(pairs: Sides, past: Mapping[Key, Sequence[Observation]], few
         own = {
             key: (control[0] - usual[key][0], control[1] + usual[key][1])
             for key, item in items.items()
-            if key in usual and (control := item.control()) is not None
+            if key in usual and (control := item.control) is not None
         }
         if own:
             middle, found = _run_offsets(items, own, few)
@@ -138,7 +139,7 @@ def _common(pairs: Sides, middles: Mapping[str, float]) -> float | None:
 
 def centre(levels: Sequence[float], variances: Sequence[float]) -> tuple[float, float]:
     """Middle of the runs of one side, and its squared error."""
-    return float(np.median(levels)), float(np.mean(variances)) / effective_runs(len(levels))
+    return median(levels), fmean(variances) / effective_runs(len(levels))
 
 
 def effective_runs(runs: int) -> float:

@@ -1,9 +1,9 @@
 """Variances of many cases, each known from few values, made to help one another.
 
 The moderated variance of Smyth (2004, "Linear models and empirical Bayes methods for assessing differential
-expression", Stat. Appl. Genet. Mol. Biol. 3): true variances are taken for draws of a scaled inverse chi-squared distribution, whose
-scale and degrees of freedom are fitted to the variances that were seen. Cases of like noise lend one another almost all
-they know; cases of unlike noise stand nearly alone.
+expression", Stat. Appl. Genet. Mol. Biol. 3): true variances are taken for draws of a scaled inverse chi-squared
+distribution, whose scale and degrees of freedom are fitted to the variances that were seen. Cases of like noise lend
+one another almost all they know; cases of unlike noise stand nearly alone.
 """
 
 import math

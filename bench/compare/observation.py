@@ -6,6 +6,7 @@ Comparisons work on observations only. They are made from records, and history k
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,11 +88,13 @@ class Observation:
         """Whether there is something to compare."""
         return self.status == Status.OK
 
+    @cached_property
     def control(self) -> tuple[float, float] | None:
         """Level of the interleaved baseline, ``ln(ms)``, and its squared error; None where there is none."""
         if self.processes is not None and self.processes.control is not None:
-            levels = np.array(self.processes.control)
-            return float(levels.mean()), float(levels.var(ddof=1)) / len(levels)
+            levels = self.processes.control
+            mean = sum(levels) / len(levels)
+            return mean, sum((value - mean) ** 2 for value in levels) / (len(levels) - 1) / len(levels)
         if self.rounds is None or self.rounds.control is None:
             return None
         return self.rounds.control_level(), self.rounds.control_variance()

@@ -122,16 +122,20 @@ def _check(thresholds: Thresholds, path: Path) -> None:
         if not least < getattr(thresholds, name) < 1:
             raise InputError(f"{path}: {name} must lie between {least:g} and 1, not {getattr(thresholds, name)}")
     for name, metric in thresholds.metrics.items():
-        if metric.scale not in ("ratio", "difference"):
-            raise InputError(f"{path}: metrics.{name}.scale must be 'ratio' or 'difference'")
-        if metric.kind not in KINDS:
-            raise InputError(f"{path}: metrics.{name}.kind must be one of {', '.join(KINDS)}, not {metric.kind!r}")
-        if not (metric.source and metric.floor > 0 and metric.night_sd > 0):
-            raise InputError(f"{path}: metrics.{name} needs a source and a floor and a night_sd above 0")
-        for source in metric.source:
-            try:
-                facts = find_facts((KINDS[metric.kind], Record), source)
-            except InputError as error:
-                raise InputError(f"{path}: metrics.{name}: {error}") from error
-            if facts.better not in (Better.LOWER, Better.HIGHER):
-                raise InputError(f"{path}: metrics.{name}: of {source} neither the lower nor the higher is the better")
+        _check_metric(name, metric, path)
+
+
+def _check_metric(name: str, metric: Metric, path: Path) -> None:
+    if metric.scale not in ("ratio", "difference"):
+        raise InputError(f"{path}: metrics.{name}.scale must be 'ratio' or 'difference'")
+    if metric.kind not in KINDS:
+        raise InputError(f"{path}: metrics.{name}.kind must be one of {', '.join(KINDS)}, not {metric.kind!r}")
+    if not (metric.source and metric.floor > 0 and metric.night_sd > 0):
+        raise InputError(f"{path}: metrics.{name} needs a source and a floor and a night_sd above 0")
+    for source in metric.source:
+        try:
+            facts = find_facts((KINDS[metric.kind], Record), source)
+        except InputError as error:
+            raise InputError(f"{path}: metrics.{name}: {error}") from error
+        if facts.better not in (Better.LOWER, Better.HIGHER):
+            raise InputError(f"{path}: metrics.{name}: of {source} neither the lower nor the higher is the better")
