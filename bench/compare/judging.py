@@ -65,6 +65,8 @@ def judge(
     tests: list[_Test] = []
     for name, metric in thresholds.metrics.items():
         for key, (base, new) in pairs.items():
+            if key[0] != metric.kind:
+                continue
             test = _test(key, name, metric, (base, new, history.get(key, ())), machine, thresholds)
             if isinstance(test, _Test):
                 tests.append(test)

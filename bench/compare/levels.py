@@ -59,6 +59,14 @@ def usable(item: Observation, name: str, metric: Metric) -> bool:
 
 def level(item: Observation, name: str, metric: Metric) -> float:
     """The level of a usable observation on the tested scale, the machine's part included."""
+    # Nights of a history are asked again and again.
+    key = (name, metric.ceiling)
+    if key not in item.levels:
+        item.levels[key] = _level(item, name, metric)
+    return item.levels[key]
+
+
+def _level(item: Observation, name: str, metric: Metric) -> float:
     units = _processes(item, name)
     if units is not None:
         return sum(units) / len(units)

@@ -89,6 +89,11 @@ class Observation:
         return self.status == Status.OK
 
     @cached_property
+    def levels(self) -> dict[tuple[str, float | None], float]:
+        """Levels that :func:`bench.compare.levels.level` has worked out, by metric and ceiling."""
+        return {}
+
+    @cached_property
     def control(self) -> tuple[float, float] | None:
         """Level of the interleaved baseline, ``ln(ms)``, and its squared error; None where there is none."""
         if self.processes is not None and self.processes.control is not None:

@@ -139,7 +139,7 @@ def test_a_night_that_is_no_file_is_named(tmp_path: Path) -> None:
     ("change", "said"),
     [
         (("alpha = 0.006", "alpha = nan"), "alpha must be a finite number"),
-        (("machine_sd = 0.003", "machine_sd = inf"), "machine_sd must be a finite number"),
+        (("machine_sd = 0.01", "machine_sd = inf"), "machine_sd must be a finite number"),
         (("floor = 0.03", "floor = nan"), "metrics.time.floor must be a finite number"),
         (("alpha = 0.006", "alpha = '\\u001b[31m'"), "does not hold thresholds"),
         (("alpha = 0.006", "alpha = " + "[" * 5000), "is not TOML"),

@@ -28,7 +28,7 @@ from bench.compare.thresholds import load_thresholds
 from bench.errors import InputError
 from bench.records.jsonl import append_record
 from bench.records.schema import Build, Record, Status
-from tests.comparing import ENVIRONMENT, FP16, WEIGHTS, failed, quality, record, timing
+from tests.comparing import ENVIRONMENT, FP16, WEIGHTS, failed, processes, quality, record, timing
 from tests.synthetic_records import changed, given, speed_of
 
 
@@ -254,9 +254,11 @@ def test_a_share_of_rounds_in_a_known_mode_is_unclear() -> None:
     """A run that is more often in the slower of two known modes is not called slow."""
     pattern = np.where(np.arange(200) % 10 < 3, 1.12, 1.0)
     noise = np.exp(np.random.default_rng(6).normal(0, 0.003, 200))
-    base = record(timing=timing((10 * pattern * noise).tolist()), speedup_fp32=None)
+    some = (10 * pattern * noise).tolist()
+    base = record(timing=timing(some), speedup_fp32=None, processes=processes(some, 3))
     more = np.where(np.arange(200) % 10 < 8, 1.12, 1.0)
-    new = record(night=1, timing=timing((10 * more * noise).tolist()), speedup_fp32=None)
+    often = (10 * more * noise).tolist()
+    new = record(night=1, timing=timing(often), speedup_fp32=None, processes=processes(often, 3))
     change = change_of(compare_runs([base], [new]), "time")
     assert change.verdict is Verdict.UNCLEAR
     assert "how often" in change.reason
@@ -336,9 +338,11 @@ def test_fidelity_is_better_worse_or_same() -> None:
 
 
 def test_fidelity_that_nobody_hears_is_the_same() -> None:
-    """Beyond the ceiling of 90 dB a lower SNR is rounding."""
-    change = change_of(compare_runs([quality(snr_db=140.0)], [quality(1, snr_db=101.0)]), "snr_db")
-    assert change.verdict is Verdict.SAME
+    """Over 90 dB a few decibels are another order of sums; the loss of a precision is found there too."""
+    for before, after, verdict in ((140.0, 112.0, Verdict.SAME), (118.0, 95.0, Verdict.WORSE)):
+        change = change_of(compare_runs([quality(snr_db=before)], [quality(1, snr_db=after)]), "snr_db")
+        assert change.verdict is verdict
+        assert change.floor == 10.0
 
 
 # Pairing

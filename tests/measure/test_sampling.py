@@ -24,7 +24,8 @@ def run(
 ) -> tuple[list[Samples], str, list[str]]:
     log: list[str] = []
     contenders = [contender(itertools.cycle(durations), log, name) for name in "abc"]
-    return *sample(contenders, rule, seed=0, now=now), log
+    sampled = sample(contenders, rule, seed=0, now=now)
+    return sampled.contenders, sampled.reason, log
 
 
 def test_every_round_runs_everyone_once() -> None:
