@@ -2,7 +2,7 @@
 
 import gc
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_impossible_rules_are_refused() -> None:
         StopRule(min_rounds=9, max_rounds=8)
 
 
-def disturbed(looks: list[frozenset[str] | None], durations: list[float], rule: StopRule) -> Sampled:
+def disturbed(looks: Sequence[frozenset[str] | None], durations: list[float], rule: StopRule) -> Sampled:
     """What sampling gives where the watch says these, one after the other; the first before any round."""
     said = iter(looks)
     contenders = [contender(itertools.cycle(durations), [], name) for name in "ab"]

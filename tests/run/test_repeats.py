@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from tests.synthetic_records import changed, failed_record, given, speed_of, spe
 CASE = Case("v3", "tensorrt", "fp16", 1, 468)
 
 
-def part(seed: int, **changes: object) -> Record:
+def part(seed: int, **changes: Any) -> Record:
     return speed_record(CASE, rounds=20 + seed, seed=seed, **changes)
 
 
