@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.case import Case
 from bench.records.schema import (
@@ -76,7 +77,9 @@ def record(
     return changed(made, **changes)
 
 
-def processes(samples: Sequence[float], shared: int, builds: Sequence[int] = ()) -> tuple[Process, ...]:
+def processes(
+    samples: Sequence[float] | NDArray[np.float64], shared: int, builds: Sequence[int] = ()
+) -> tuple[Process, ...]:
     """The samples as shared by processes, about equally, each with its throughput."""
     parts = np.array_split(np.asarray(samples), shared)
     numbers = builds or [0] * shared
