@@ -85,8 +85,7 @@ class Cases:
         if self._session is not None:
             self._session.close()
         self._retire()
-        if self._settings.rebuilds:
-            shutil.rmtree(self._settings.directory / ENGINES, ignore_errors=True)
+        self._drop_engines()
 
     def kill(self) -> None:
         """Ends the workers at once; from a signal handler."""
@@ -158,10 +157,16 @@ class Cases:
         serves = (case.version, case.backend, case.precision)
         if self._serves != serves:
             self._retire()
+            self._drop_engines()
         if process not in self._workers:
             self._workers[process] = Worker()
         self._serves = serves
         return self._workers[process]
+
+    def _drop_engines(self) -> None:
+        """Removes engines that the run built for itself; there is no more than one configuration's at a time."""
+        if self._settings.rebuilds:
+            shutil.rmtree(self._settings.directory / ENGINES, ignore_errors=True)
 
     def _retire(self, process: int | None = None) -> None:
         """Ends one worker, or all of them."""

@@ -166,8 +166,8 @@ class SweepOptions:
             raise InputError(f"--rebuilds {self.rebuilds} needs --repeats of as many, not {wanted}")
         if self.in_process and self.repeats is None:
             wanted = 1
-        if self.in_process and wanted > 1:
-            raise InputError("--repeats spreads rounds over processes, which --in-process does without; leave out one")
+        if self.in_process and (wanted > 1 or self.rebuilds):
+            raise InputError("--repeats and --rebuilds need processes, which --in-process does without; leave out one")
         # A case may change the folder that it runs in.
         return Settings(
             run_id=run_id,

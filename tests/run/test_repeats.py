@@ -14,8 +14,8 @@ from bench.errors import InputError
 from bench.measure.sampling import StopRule
 from bench.records.jsonl import dump_record, load_record
 from bench.records.schema import Build, Marked, Process, Record, Status
-from bench.run.isolation import Cases
-from bench.run.job import Kind
+from bench.run.isolation import ENGINES, Cases
+from bench.run.job import Job, Kind
 from bench.run.options import read_options
 from bench.run.repeats import combined
 from bench.run.settings import Settings
@@ -126,6 +126,28 @@ def test_rounds_are_spread_over_worker_processes(v3_directory: Path, tmp_path: P
         assert sum(used) + (speed.marked.rounds if speed.marked else 0) >= 12
 
 
+def test_builds_have_caches_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three processes on two builds use the first, the second and the first again; eager has nothing to build anew."""
+    settings = Settings("run", str(tmp_path), repeats=3, rebuilds=2)
+    cases, asked = Cases(settings), []
+
+    def once(job: Job, process: int = 0) -> Record:
+        asked.append((process, job.settings.engine_cache))
+        (settings.directory / ENGINES).mkdir(parents=True, exist_ok=True)
+        return part(process)
+
+    monkeypatch.setattr(cases, "_once", once)
+    record = cases.perform(Kind.SPEED, Case("v3", "tensorrt-onnx", "fp16", 1, 468))
+    folder = settings.directory / ENGINES
+    assert asked == [(0, str(folder / "0")), (1, str(folder / "1")), (2, str(folder / "0"))]
+    assert [process.build for process in speed_of(record).processes] == [0, 1, 0]
+    asked.clear()
+    cases.perform(Kind.SPEED, Case("v3", "eager", "fp16", 1, 468))
+    assert asked == [(0, None), (1, None), (2, None)]
+    cases.close()
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
@@ -134,6 +156,7 @@ def test_rounds_are_spread_over_worker_processes(v3_directory: Path, tmp_path: P
         ({"rebuilds": "-1"}, "--rebuilds is a whole number from 0"),
         ({"rebuilds": "2"}, "--rebuilds 2 needs --repeats"),
         ({"repeats": "2", "in_process": "yes"}, "--in-process does without"),
+        ({"rebuilds": "1", "in_process": "yes"}, "--in-process does without"),
     ],
 )
 def test_repeats_that_cannot_be_are_one_sentence(typed: dict[str, str], message: str) -> None:
