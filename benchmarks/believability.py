@@ -233,13 +233,16 @@ def main() -> int:
             "",
             *_head("planted in a tenth of the cases", "found, with 40 nights of history", "one night against one"),
         ]
-        changes = [(change, arguments.cases, few, arguments.seed) for change in CHANGES]
+        changes = [
+            (change, arguments.cases, arguments.nights if change.metric == "time" else few, arguments.seed)
+            for change in CHANGES
+        ]
         for change, against, alone in pool.imap(_detections, _chosen(changes, arguments.only)):
             lines += [*head, _line(change.name, against, alone)]
             missed += [change.name] * (change.name == "time +5 %" and against.share < LEAST_FOUND)
             head = []
     text = (
-        f"{arguments.nights} nights of {arguments.cases} cases for each noise, {few} for each change, three processes "
+        f"{arguments.nights} nights of {arguments.cases} cases for each noise and for times, {few} for other changes, three processes "
         f"a case unless said otherwise, seed {arguments.seed}; with 95 % intervals.\n\n" + "\n".join(lines)
     )
     if arguments.write:

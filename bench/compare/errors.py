@@ -163,9 +163,10 @@ def _use_past(
         return
     prior = _prior(spread[enough], freedoms[enough], thresholds)
     moderated, total = prior.moderate(spread, np.maximum(freedoms, 1e-9))
-    # What tonight's processes show more than the nights did is there, whatever the nights say.
+    # What tonight's processes or rounds show more than the nights did is there, whatever the nights say.
     replicated = np.array([move.replicated for move in moves])
-    tonight = np.where(replicated, np.maximum(inside[1] - moderated, 0.0), 0.0)
+    rounds = np.array([sum(run.rounds for run in move.new) / len(move.new) for move in moves])
+    tonight = np.maximum(np.where(replicated, inside[1], rounds) - moderated, 0.0)
     extra = np.array([move.extra for move in moves])
     variance = moderated * (runs[0] + runs[1]) + tonight * runs[1] + extra
     found[0][enough] = variance[enough]

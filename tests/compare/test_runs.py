@@ -430,12 +430,12 @@ def test_an_interleaved_baseline_is_no_control_of_itself() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("alpha = 0.006", "alpha = 2", "alpha must lie between 0 and 1"),
+        ("alpha = 0.004", "alpha = 2", "alpha must lie between 0 and 1"),
         ('kind = "speed"', 'kind = "taste"', "kind must be one of"),
         ('source = ["timing.median_ms"]', 'source = ["timing.mood"]', "no record has a figure 'timing.mood'"),
         ('source = ["mcd_db"]', 'source = ["gain_db"]', "neither the lower nor the higher"),
-        ("alpha = 0.006", "alpah = 0.006", "does not hold thresholds"),
-        ("alpha = 0.006", "alpha =", "is not TOML"),
+        ("alpha = 0.004", "alpah = 0.004", "does not hold thresholds"),
+        ("alpha = 0.004", "alpha =", "is not TOML"),
         ("floor = 0.03", "floor = 0.0", "a floor"),
         ('scale = "ratio"', 'scale = "log"', "scale must be"),
     ],
