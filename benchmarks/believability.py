@@ -242,8 +242,9 @@ def main() -> int:
             missed += [change.name] * (change.name == "time +5 %" and against.share < LEAST_FOUND)
             head = []
     text = (
-        f"{arguments.nights} nights of {arguments.cases} cases for each noise and for times, {few} for other changes, three processes "
-        f"a case unless said otherwise, seed {arguments.seed}; with 95 % intervals.\n\n" + "\n".join(lines)
+        f"{arguments.nights} nights of {arguments.cases} cases for each noise and for times, {few} for other changes, "
+        f"three processes a case unless said otherwise, seed {arguments.seed}; with 95 % intervals.\n\n"
+        + "\n".join(lines)
     )
     if arguments.write:
         _write(text)
