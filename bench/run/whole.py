@@ -146,6 +146,9 @@ def read_sweep(values: Mapping[str, Any], signals: Signals, *, runs: bool = True
         cases, settings, plan = _asked(options, one_round=bool(values.get("benchmark_disable")))
     else:
         cases, settings, plan = _resumed(options.resume)
+    if options.in_process:
+        # One process is no two, whatever a resumed run began with.
+        settings = replace(settings, repeats=1, rebuilds=0)
     about = _about(cases, settings)
     if plan is not None:
         _check_weights(plan, about)
