@@ -265,10 +265,10 @@ def test_other_tiers_can_be_given(tmp_path: Path) -> None:
 def test_a_limit_of_a_change_holds_on_both_sides(change: float) -> None:
     """A signal that became quieter is as far off as one that became louder."""
     tiers = load_tiers()
-    limits = {"loudness_change_db": {"warn": 1.0, "fail": 2.0}}
+    limits = {"lufs_change_lu": {"warn": 1.0, "fail": 2.0}}
     tiers = {**tiers, "precision": {**tiers["precision"], "fp16": {**tiers["precision"]["fp16"], **limits}}}
-    verdict = judge(Fidelity(loudness_change_db=change), "fp16", tiers=tiers)
-    assert (verdict.tier, verdict.decided_by) == ("fail", "loudness_change_db")
+    verdict = judge(Fidelity(lufs_change_lu=change), "fp16", tiers=tiers)
+    assert (verdict.tier, verdict.decided_by) == ("fail", "lufs_change_lu")
 
 
 @pytest.mark.parametrize("metric", ["band_loss_db", "level_change_4_8_db", "hole_db"])
