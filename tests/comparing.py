@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.case import Case
 from bench.records.schema import (
     Build,
     EffectivePrecision,
     Memory,
+    Process,
     Record,
     Sound,
     Speed,
@@ -40,10 +42,11 @@ def record(
     noise: float = 0.02,
     rounds: int = 100,
     controlled: bool = True,
+    shared: int = 3,
     rng: np.random.Generator | None = None,
     **changes: Any,
 ) -> Record:
-    """An ok speed record of about 10 ms times ``factor``, on a machine slower by ``machine``."""
+    """An ok speed record of 10 ms times ``factor`` in ``shared`` processes, on a machine slower by ``machine``."""
     rng = rng or np.random.default_rng(night * 10_000 + frames)
     samples = 10 * factor * machine * np.exp(rng.normal(0, noise, rounds))
     control = 50 * machine * np.exp(rng.normal(0, noise, rounds))
@@ -68,9 +71,22 @@ def record(
             throughput=Throughput(1e3 / float(samples.mean()), 5e3 / float(samples.mean()), 0.002, rounds, "rounds"),
             speedup_fp32=speedup if controlled else None,
             memory=Memory(2**29, 2**29, 2**28, 2**31, 2**31, None, None),
+            processes=processes(samples, shared),
         ),
     )
     return changed(made, **changes)
+
+
+def processes(
+    samples: Sequence[float] | NDArray[np.float64], shared: int, builds: Sequence[int] = ()
+) -> tuple[Process, ...]:
+    """The samples as shared by processes, about equally, each with its throughput."""
+    parts = np.array_split(np.asarray(samples), shared)
+    numbers = builds or [0] * shared
+    return tuple(
+        Process(len(part), float(np.median(part)) if len(part) else 0.0, build, audio_s_per_s=5e3 / float(part.mean()))
+        for part, build in zip(parts, numbers, strict=True)
+    )
 
 
 def timing(samples: Sequence[float]) -> Timing:

@@ -173,6 +173,12 @@ def _check_rounds(item: Observation) -> None:
         if rounds.control is not None and len(rounds.control) != len(rounds.case):
             raise ValueError("rounds and their control are of unlike lengths")
         parts += [rounds.case, rounds.quantiles, rounds.control or ()]
+    if item.processes is not None:
+        processes = item.processes
+        found = [part for part in (processes.time, processes.control, processes.throughput) if part is not None]
+        if len(processes.time) < 2 or any(len(part) != len(processes.builds) for part in found):
+            raise ValueError("processes of unlike numbers")
+        parts += found
     if item.throughput_variance is not None:
         parts.append((item.throughput_variance,))
     if not all(math.isfinite(value) for part in parts for value in part):

@@ -87,6 +87,14 @@ def reduce_rounds(samples_ms: Sequence[float], control_ms: Sequence[float] | Non
     return Rounds(case, control, tuple(np.quantile(np.log(samples_ms), QUANTILES).tolist()))
 
 
+def clipped_level(samples_ms: Sequence[float] | Array) -> float | None:
+    """Mean of clipped ``ln(ms)``; None under :data:`MIN_ROUNDS` rounds or with a duration that is not positive."""
+    values = np.asarray(samples_ms, dtype=np.float64)
+    if len(values) < MIN_ROUNDS or not np.isfinite(values).all() or values.min() <= 0:
+        return None
+    return float(clipped(np.log(values)).mean())
+
+
 def _batches(samples_ms: Sequence[float]) -> tuple[float, ...] | None:
     values = np.asarray(samples_ms, dtype=np.float64)
     if len(values) < MIN_ROUNDS or not np.isfinite(values).all() or values.min() <= 0:

@@ -4,15 +4,36 @@ Comparisons work on observations only. They are made from records, and history k
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from bench.compare.noise import Rounds, reduce_rounds, relative_variance_of_mean
+import numpy as np
+
+from bench.compare.noise import Rounds, clipped_level, reduce_rounds, relative_variance_of_mean
 from bench.compare.thresholds import Metric
 from bench.records.facts import value_at
 from bench.records.schema import Record, Sound, Speed, Status
 
 UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Processes:
+    """What each worker process of a run said of a case; every tuple has one entry a process.
+
+    Attributes:
+        time: Mean of ``ln(ms)`` over its rounds, clipped by :func:`bench.compare.noise.clipped`.
+        control: The same of the interleaved eager baseline; None where there is none.
+        throughput: ``ln`` of seconds of audio a second; None where it was not measured.
+        builds: Number of the build that it ran.
+    """
+
+    time: tuple[float, ...]
+    control: tuple[float, ...] | None = None
+    throughput: tuple[float, ...] | None = None
+    builds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,6 +54,10 @@ class Observation:
         throughput_variance: Squared relative standard error of the throughput, from the rounds.
         tier: The fidelity verdict by tier, for quality records.
         weights: Name of the weights, to show beside every figure.
+        processes: Its worker processes; None where it ran in one.
+        engines: Names the builds that ran: seconds that each took, which no two share; None where nothing was built.
+        clock_mhz: Median clock of the GPU's multiprocessors.
+        unstable: Why its figures are no answer; empty where they are one.
     """
 
     run_id: str
@@ -48,6 +73,10 @@ class Observation:
     throughput_variance: float | None = None
     tier: str | None = None
     weights: str | None = None
+    processes: Processes | None = None
+    engines: str | None = None
+    clock_mhz: float | None = None
+    unstable: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -59,16 +88,33 @@ class Observation:
         """Whether there is something to compare."""
         return self.status == Status.OK
 
+    @cached_property
+    def levels(self) -> dict[tuple[str, float | None], float]:
+        """Levels that :func:`bench.compare.levels.level` has worked out, by metric and ceiling."""
+        return {}
+
+    @cached_property
+    def control(self) -> tuple[float, float] | None:
+        """Level of the interleaved baseline, ``ln(ms)``, and its squared error; None where there is none."""
+        if self.processes is not None and self.processes.control is not None:
+            levels = self.processes.control
+            mean = sum(levels) / len(levels)
+            return mean, sum((value - mean) ** 2 for value in levels) / (len(levels) - 1) / len(levels)
+        if self.rounds is None or self.rounds.control is None:
+            return None
+        return self.rounds.control_level(), self.rounds.control_variance()
+
 
 def observe(record: Record, metrics: dict[str, Metric]) -> Observation:
     """Reduces a record to what comparisons and history need."""
     speed, sound = record.answer(Speed), record.answer(Sound)
-    rounds = throughput_variance = None
+    rounds = throughput_variance = processes = None
     if speed:
         # A baseline is not its own control: it would hide its own change.
         speedup = speed.speedup_fp32
         control = speedup.baseline_samples_ms if speedup and speedup.baseline != record.id else None
         rounds = reduce_rounds(speed.timing.samples_ms, control)
+        processes = _processes(speed, control)
         if speed.throughput:
             samples = speed.timing.host_samples_ms or speed.timing.samples_ms
             variance = relative_variance_of_mean(samples)
@@ -90,7 +136,46 @@ def observe(record: Record, metrics: dict[str, Metric]) -> Observation:
         throughput_variance=throughput_variance,
         tier=sound.verdict if sound else None,
         weights=record.weights.name if record.weights else None,
+        processes=processes,
+        engines=_engines(record, speed),
+        clock_mhz=speed.gpu_state.sm_clock_median_mhz if speed and speed.gpu_state else None,
+        unstable=speed.unstable if speed else "",
     )
+
+
+def _processes(speed: Speed, control: Sequence[float] | None) -> Processes | None:
+    """The run's processes; None where it had one, or one of them has too few rounds."""
+    parts, samples = speed.processes, speed.timing.samples_ms
+    if len(parts) < 2 or sum(part.rounds for part in parts) != len(samples):
+        return None
+    edges = np.cumsum([part.rounds for part in parts])[:-1]
+    times = [clipped_level(share) for share in np.split(np.asarray(samples), edges)]
+    if any(level is None for level in times):
+        return None
+    controls = None
+    if control is not None and len(control) == len(samples):
+        controls = [clipped_level(share) for share in np.split(np.asarray(control), edges)]
+    throughput = [part.audio_s_per_s for part in parts]
+    return Processes(
+        time=_known(times) or (),
+        control=None if controls is None else _known(controls),
+        throughput=_known([math.log(value) if value else None for value in throughput]),
+        builds=tuple(part.build for part in parts),
+    )
+
+
+def _known(values: Sequence[float | None]) -> tuple[float, ...] | None:
+    """The values; None unless all are known."""
+    known = tuple(value for value in values if value is not None)
+    return known if len(known) == len(values) else None
+
+
+def _engines(record: Record, speed: Speed | None) -> str | None:
+    built = {part.build_s for part in speed.processes} if speed else set()
+    if not built and record.build is not None:
+        built = {record.build.build_s}
+    known = sorted(seconds for seconds in built if seconds is not None)
+    return ",".join(map(repr, known)) or None
 
 
 def _value(record: Record, sources: tuple[str, ...]) -> float | None:

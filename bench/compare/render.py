@@ -75,6 +75,11 @@ def _summary(comparison: Comparison) -> list[str]:
         lines.append("weights: " + ", ".join(comparison.weights))
     if comparison.notes:
         lines.append("compared in spite of: " + "; ".join(comparison.notes))
+    if comparison.one_process:
+        lines.append(
+            f"one process: {comparison.one_process} of {comparison.compared} cases, whose times are UNCLEAR unless "
+            "they moved further than runs of the same thing do; measure with --repeats"
+        )
     machine = comparison.machine
     if machine and machine.change is not None:
         lines.append(

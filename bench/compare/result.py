@@ -115,6 +115,8 @@ class Comparison:
         tests: How many changes were tested together.
         alpha: Chance of a false alarm among all of them (Holm).
         history_nights: Nights of history that were used for the spread between nights.
+        one_process: Compared cases of which a side ran in one process, so that nothing of it tells how far processes
+            lie apart.
     """
 
     base: tuple[str, ...]
@@ -126,6 +128,7 @@ class Comparison:
     tests: int
     alpha: float
     history_nights: int
+    one_process: int = 0
 
     @property
     def compared(self) -> int:

@@ -11,8 +11,9 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.compare.judging import Side, judge
-from bench.compare.machine import Key, MachineMove
+from bench.compare.judging import judge
+from bench.compare.levels import Side
+from bench.compare.machine import Key, Machine
 from bench.compare.observation import Observation, differences, noted
 from bench.compare.result import CaseComparison, Change, Comparison, Pairing, Verdict
 from bench.compare.sources import observe_all, read_side
@@ -69,7 +70,7 @@ def compare_observations(
     for key in after.keys() & before.keys():
         latest = after[key][-1]
         sides = [
-            [item for item in side if item.ok and not differences(item, latest)]
+            _answers([item for item in side if item.ok and not differences(item, latest)])
             for side in (before[key], after[key], past.get(key, []))
         ]
         if latest.ok and sides[0]:
@@ -77,28 +78,45 @@ def compare_observations(
             earlier[key] = sides[2]
     # Sets have no order, and the order decides how ties and tables look.
     pairs = {key: pairs[key] for key in after if key in pairs}
-    changes, machines, tests = judge(pairs, earlier, thresholds)
+    changes, machine, tests = judge(pairs, earlier, thresholds)
 
     keys = [*after, *(key for key in before if key not in after)]
-    cases = tuple(_case(before.get(key), after.get(key), changes.get(key, []), machines.get(key)) for key in keys)
+    controls = {key: _control(pairs.get(key), machine, thresholds) for key in keys}
+    cases = tuple(_case(before.get(key), after.get(key), changes.get(key, []), controls[key]) for key in keys)
     return Comparison(
         base=_run_ids(before),
         new=_run_ids(after),
         cases=cases,
         weights=_names(item.weights for side in (*before.values(), *after.values()) for item in side),
         notes=_names(note for case in cases for note in case.notes),
-        machine=_machine(machines, thresholds),
+        machine=_machine(machine, thresholds),
         tests=tests,
         alpha=thresholds.alpha,
         history_nights=len({item.run_id for side in earlier.values() for item in side}),
+        one_process=sum(_one_process(base, new) for base, new in pairs.values()),
     )
 
 
-def _machine(machines: dict[Key, MachineMove], thresholds: Thresholds) -> Change | None:
+def _one_process(base: Side, new: Side) -> bool:
+    return any(item.rounds is not None and item.processes is None for item in (*base, *new))
+
+
+def _control(pair: tuple[Side, Side] | None, machine: Machine, thresholds: Thresholds) -> tuple[float | None, bool]:
+    """How far a case's machine moved, and whether that was taken out."""
+    move = machine.move(*pair) if pair is not None else None
+    return move, move is not None and abs(move) <= thresholds.control_limit
+
+
+def _answers(side: list[Observation]) -> list[Observation]:
+    """Without disturbed observations, where there are others."""
+    return [item for item in side if not item.unstable] or side
+
+
+def _machine(machine: Machine, thresholds: Thresholds) -> Change | None:
     """The verdict on what all eager baselines did together, for which no case can be blamed."""
-    if not machines:
+    common = machine.common
+    if common is None:
         return None
-    common = next(iter(machines.values())).common
     verdict = Verdict.SAME
     if abs(common) > math.log1p(thresholds.machine_floor):
         verdict = Verdict.SLOW if common > 0 else Verdict.FAST
@@ -136,7 +154,7 @@ def _case(
     before: Sequence[Observation] | None,
     after: Sequence[Observation] | None,
     changes: list[Change],
-    machine: MachineMove | None,
+    control: tuple[float | None, bool],
 ) -> CaseComparison:
     if before is None or after is None:
         only = (before or after or [])[-1]
@@ -171,6 +189,6 @@ def _case(
         reasons=tuple(dict.fromkeys(reasons)),
         notes=tuple(noted(old, new)) if comparable else (),
         changes=tuple(changes),
-        control=math.exp(machine.move) if machine else None,
-        control_used=bool(machine and machine.trusted),
+        control=None if control[0] is None else math.exp(control[0]),
+        control_used=control[1],
     )

@@ -27,8 +27,13 @@ class Metric:
     scale: str
     floor: float
     night_sd: float
+    process_sd: float = 0.0
+    build_sd: float = 0.0
+    prior_nights: float = 0.0
     absolute_floor: float = 0.0
     ceiling: float | None = None
+    far: float | None = None
+    far_floor: float = 0.0
 
     @property
     def facts(self) -> Facts:
@@ -55,12 +60,23 @@ class Metric:
         """The floor on the scale that is tested: of the logarithm for a ratio."""
         return math.log1p(self.floor) if self.scale == "ratio" else self.floor
 
+    def floor_of(self, base: float, new: float) -> float:
+        """The floor of a change between two values: another one where both lie beyond ``far``."""
+        beyond = self.far is not None and min(base, new) > self.far
+        return self.far_floor if beyond else self.floor
+
+    def limit_of(self, base: float, new: float) -> float:
+        """:meth:`floor_of` on the scale that is tested."""
+        floor = self.floor_of(base, new)
+        return math.log1p(floor) if self.scale == "ratio" else floor
+
 
 @dataclass(frozen=True)
 class Thresholds:
     """When a difference is a difference; the fields are explained in ``thresholds.toml``."""
 
     alpha: float
+    floor_confidence: float
     machine_sd: float
     control_limit: float
     machine_floor: float
@@ -102,19 +118,24 @@ def _check(thresholds: Thresholds, path: Path) -> None:
     _check_numbers(thresholds, "", path)
     for name, metric in thresholds.metrics.items():
         _check_numbers(metric, f"metrics.{name}.", path)
-    if not 0 < thresholds.alpha < 1:
-        raise InputError(f"{path}: alpha must lie between 0 and 1, not {thresholds.alpha}")
+    for name, least in (("alpha", 0.0), ("floor_confidence", 0.5)):
+        if not least < getattr(thresholds, name) < 1:
+            raise InputError(f"{path}: {name} must lie between {least:g} and 1, not {getattr(thresholds, name)}")
     for name, metric in thresholds.metrics.items():
-        if metric.scale not in ("ratio", "difference"):
-            raise InputError(f"{path}: metrics.{name}.scale must be 'ratio' or 'difference'")
-        if metric.kind not in KINDS:
-            raise InputError(f"{path}: metrics.{name}.kind must be one of {', '.join(KINDS)}, not {metric.kind!r}")
-        if not (metric.source and metric.floor > 0 and metric.night_sd > 0):
-            raise InputError(f"{path}: metrics.{name} needs a source and a floor and a night_sd above 0")
-        for source in metric.source:
-            try:
-                facts = find_facts((KINDS[metric.kind], Record), source)
-            except InputError as error:
-                raise InputError(f"{path}: metrics.{name}: {error}") from error
-            if facts.better not in (Better.LOWER, Better.HIGHER):
-                raise InputError(f"{path}: metrics.{name}: of {source} neither the lower nor the higher is the better")
+        _check_metric(name, metric, path)
+
+
+def _check_metric(name: str, metric: Metric, path: Path) -> None:
+    if metric.scale not in ("ratio", "difference"):
+        raise InputError(f"{path}: metrics.{name}.scale must be 'ratio' or 'difference'")
+    if metric.kind not in KINDS:
+        raise InputError(f"{path}: metrics.{name}.kind must be one of {', '.join(KINDS)}, not {metric.kind!r}")
+    if not (metric.source and metric.floor > 0 and metric.night_sd > 0):
+        raise InputError(f"{path}: metrics.{name} needs a source and a floor and a night_sd above 0")
+    for source in metric.source:
+        try:
+            facts = find_facts((KINDS[metric.kind], Record), source)
+        except InputError as error:
+            raise InputError(f"{path}: metrics.{name}: {error}") from error
+        if facts.better not in (Better.LOWER, Better.HIGHER):
+            raise InputError(f"{path}: metrics.{name}: of {source} neither the lower nor the higher is the better")

@@ -71,7 +71,9 @@ def used_bytes(handle: Any) -> int | None:
 
 
 @dataclass(frozen=True)
-class _Reading:
+class Reading:
+    """What NVML said at one moment; None where it did not answer."""
+
     sm_mhz: int | None
     memory_mhz: int | None
     celsius: int | None
@@ -88,17 +90,17 @@ class GpuMonitor:
 
     def __init__(self, device: torch.device) -> None:
         self.handle = nvml_handle(device)
-        self.readings: list[_Reading] = []
+        self.readings: list[Reading] = []
         self._next = 0.0
 
-    def read(self) -> None:
-        """Takes a reading if the last one is old enough."""
+    def read(self) -> Reading | None:
+        """Takes a reading and returns it, if the last one is old enough."""
         if self.handle is None or time.monotonic() < self._next:
-            return
+            return None
         self._next = time.monotonic() + READING_INTERVAL_S
         power_mw = ask("nvmlDeviceGetPowerUsage", self.handle)
         self.readings.append(
-            _Reading(
+            Reading(
                 sm_mhz=ask("nvmlDeviceGetClockInfo", self.handle, pynvml.NVML_CLOCK_SM),
                 memory_mhz=ask("nvmlDeviceGetClockInfo", self.handle, pynvml.NVML_CLOCK_MEM),
                 celsius=ask("nvmlDeviceGetTemperature", self.handle, pynvml.NVML_TEMPERATURE_GPU),
@@ -106,6 +108,7 @@ class GpuMonitor:
                 reasons=ask("nvmlDeviceGetCurrentClocksThrottleReasons", self.handle) or 0,
             )
         )
+        return self.readings[-1]
 
     def summary(self) -> GpuState | None:
         """All readings in one; None without any."""

@@ -11,12 +11,11 @@ from bench.records.facts import Better, facts_of, value_at
 from bench.records.rows import Group, Row
 from bench.records.run import load_run
 from bench.records.schema import Speed, Status
+from bench.records.validity import why_invalid
 from bench.spec import SPECS
 
 # A median whose 95 % interval is wider than this share of it to either side was not stable.
 STABLE = 0.05
-# Reasons for lower clocks that tell of heat or a fault. A card at its power limit is a card at work.
-THROTTLED = frozenset({"hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake"})
 
 
 @dataclass(frozen=True)
@@ -193,15 +192,15 @@ def _reason_against(group: Group, row: Row, max_build_s: float | None) -> str | 
     if not judgement.within_tier:
         verdict = {"fail": "its sound fails", "warn": "its sound is at the edge of its tier"}.get(judgement.verdict)
         return f"{verdict or 'its sound was not judged'}{f' ({judgement.reason})' if judgement.reason else ''}"
-    timing, state, build = row.measured.timing, row.measured.gpu_state, row.record.build
+    timing, build = row.measured.timing, row.record.build
     if not all(math.isfinite(value) and value > 0 for value in (timing.median_ms, *timing.samples_ms)):
         return "its durations are no numbers"
     if timing.ci95_low_ms is None or timing.ci95_high_ms is None:
         return f"{timing.rounds} rounds are too few to know its median"
     if (timing.ci95_high_ms - timing.ci95_low_ms) / 2 > STABLE * timing.median_ms:
         return "its median is not stable: the 95 % interval is wider than 5 % to either side"
-    if state is not None and (throttled := sorted(THROTTLED.intersection(state.throttle_reasons))):
-        return f"the GPU throttled while it was timed ({', '.join(throttled)})"
+    if invalid := why_invalid(row.record):
+        return invalid
     if max_build_s is not None and (build is None or build.cost_s > max_build_s):
         return "its build's time is not known" if build is None else f"its build takes {build.cost_s:.3g} s"
     return None

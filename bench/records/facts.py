@@ -75,7 +75,9 @@ def _facts(kind: type, prefix: str) -> Iterator[tuple[str, Facts]]:
 
 
 def part_types(hint: Any) -> tuple[type, ...]:
-    """The dataclasses that a field of this type may hold directly."""
+    """The dataclasses that a field of this type may hold directly; of a tuple of them, none."""
+    if get_origin(hint) is tuple:
+        return ()
     return tuple(found for found in (hint, *get_args(hint)) if isinstance(found, type) and is_dataclass(found))
 
 

@@ -22,7 +22,17 @@ from typing import Any, TypeVar
 from bench.case import Case
 from bench.records.kind import Result
 from bench.records.kinds.sound import InputSound, Sound
-from bench.records.kinds.speed import GpuState, Memory, Speed, Speedup, Throughput, Timing, waits_for_host
+from bench.records.kinds.speed import (
+    GpuState,
+    Marked,
+    Memory,
+    Process,
+    Speed,
+    Speedup,
+    Throughput,
+    Timing,
+    waits_for_host,
+)
 from bench.records.runner import Build, EffectivePrecision, break_even_inferences
 from bench.spec import Weights
 
@@ -33,7 +43,9 @@ __all__ = [
     "EffectivePrecision",
     "GpuState",
     "InputSound",
+    "Marked",
     "Memory",
+    "Process",
     "Record",
     "Result",
     "Sound",

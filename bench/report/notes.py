@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bench.records.run import Run
 from bench.records.schema import Record, Speed, Speedup, Status
+from bench.records.validity import validity_problems
 from bench.report.text import count
 
 
@@ -21,7 +22,7 @@ def warnings_of(run: Run) -> list[str]:
     if any(record.environment.get("git") and _dirty(record) for record in records):
         found.append("The code had uncommitted changes; the commit alone does not reproduce this run.")
     timed = [row.measured for row in run.rows if row.timed]
-    found += [*_throttled(timed), *_stopped(timed), *_waited(run)]
+    found += [*validity_problems(records), *_throttled(timed), *_stopped(timed), *_waited(run)]
     failed = Counter(record.status.value.replace("_", " ") for record in records if record.status is not Status.OK)
     if failed:
         found.append(

@@ -1,15 +1,18 @@
 """Does the cases of a sweep, each in a worker process, and has a record for each, whatever becomes of the process.
 
-One worker serves the cases of one version, backend and precision that follow one another; after any fault the next case
-gets a fresh one. In-process, for debugging, everything runs where the sweep does.
+Workers serve the cases of one version, backend and precision that follow one another: one, or as many as share a case's
+rounds, one after another. After any fault the next case gets a fresh one. In-process, for debugging, everything runs
+where the sweep does.
 """
 
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bench.backends import find_backend
 from bench.case import Case
 from bench.errors import InputError, first_line
 from bench.files import file_name
@@ -17,6 +20,7 @@ from bench.records.schema import Record, Status
 from bench.records.writing import write_whole
 from bench.run.job import Job, Kind
 from bench.run.limits import Limits
+from bench.run.repeats import combined
 from bench.run.session import Session, bare_record
 from bench.run.settings import Settings
 from bench.run.worker import Worker
@@ -28,6 +32,8 @@ _UNHARMED = (Status.OK, Status.UNAVAILABLE, Status.UNSUPPORTED)
 # What of a worker's output is kept beside the records of a case that failed.
 _LOG_BYTES = 1 << 16
 LOGS = "logs"
+# Engines of a run that builds its own; removed at its end.
+ENGINES = ".engines"
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Cases:
     ) -> None:
         self._settings, self._limits, self._about = settings, limits or Limits(), about or About()
         self._session = Session(settings) if in_process else None
-        self._worker: Worker | None = None
+        self._workers: dict[int, Worker] = {}
         self._serves: tuple[str, str, str] | None = None
         self._too_large: list[tuple[Kind, Case]] = []
 
@@ -69,28 +75,48 @@ class Cases:
         reason = self._skip_reason(kind, case)
         if reason is not None:
             return replace(self._bare(kind, case), status=Status.SKIPPED, reason=reason)
-        job = Job(kind, case, self._settings)
-        try:
-            record = self._here(job, self._session) if self._session is not None else self._in_worker(job)
-        except InputError as error:
-            # The sweep's own input was tried before: this is something that the case made of it.
-            record = replace(self._bare(kind, case), status=Status.CRASHED, reason=first_line(error))
+        record = self._repeated(case) if kind is Kind.SPEED else self._once(Job(kind, case, self._settings))
         if record.status is Status.OUT_OF_MEMORY:
             self._too_large.append((kind, case))
         return record
 
     def close(self) -> None:
-        """Ends the worker or the session."""
+        """Ends the workers or the session, and removes engines that the run built for itself."""
         if self._session is not None:
             self._session.close()
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.close()
+        self._retire()
+        self._drop_engines()
 
     def kill(self) -> None:
-        """Ends the worker at once; from a signal handler."""
-        if self._worker is not None:
-            self._worker.kill()
+        """Ends the workers at once; from a signal handler."""
+        for worker in list(self._workers.values()):
+            worker.kill()
+
+    def _repeated(self, case: Case) -> Record:
+        """A speed case, its rounds shared by several processes; the first that fails ends it."""
+        settings = self._settings
+        rebuilds = settings.rebuilds
+        if rebuilds and not find_backend(case.backend).keeps_engines:
+            rebuilds = 0
+        records, builds = [], []
+        for process in range(settings.repeats):
+            build = process % rebuilds if rebuilds else 0
+            own = settings
+            if rebuilds:
+                own = replace(settings, engine_cache=str(settings.directory / ENGINES / str(build)))
+            records.append(self._once(Job(Kind.SPEED, case, own), process))
+            builds.append(build)
+            if records[-1].status is not Status.OK:
+                break
+        return combined(records, builds)
+
+    def _once(self, job: Job, process: int = 0) -> Record:
+        """A job in one process, whatever happens."""
+        try:
+            return self._here(job, self._session) if self._session is not None else self._in_worker(job, process)
+        except InputError as error:
+            # The sweep's own input was tried before: this is something that the case made of it.
+            return replace(self._bare(job.kind, job.case), status=Status.CRASHED, reason=first_line(error))
 
     def _skip_reason(self, kind: Kind, case: Case) -> str | None:
         for tried, small in self._too_large:
@@ -114,32 +140,40 @@ class Cases:
             session.settle()
         return record
 
-    def _in_worker(self, job: Job) -> Record:
-        worker = self._worker_of(job.case)
+    def _in_worker(self, job: Job, process: int) -> Record:
+        worker = self._worker_of(job.case, process)
         try:
             record = worker.do(job, self._limits)
         except InputError:
-            self._retire()
+            self._retire(process)
             raise
         record = self._filled(record, job)
         if record.status not in _UNHARMED:
             record = self._with_log(record, worker.output(_LOG_BYTES))
-            self._retire()
+            self._retire(process)
         return record
 
-    def _worker_of(self, case: Case) -> Worker:
+    def _worker_of(self, case: Case, process: int) -> Worker:
         serves = (case.version, case.backend, case.precision)
-        if self._worker is not None and self._serves != serves:
+        if self._serves != serves:
             self._retire()
-        if self._worker is None:
-            self._worker = Worker()
+            self._drop_engines()
+        if process not in self._workers:
+            self._workers[process] = Worker()
         self._serves = serves
-        return self._worker
+        return self._workers[process]
 
-    def _retire(self) -> None:
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.close()
+    def _drop_engines(self) -> None:
+        """Removes engines that the run built for itself; there is no more than one configuration's at a time."""
+        if self._settings.rebuilds:
+            shutil.rmtree(self._settings.directory / ENGINES, ignore_errors=True)
+
+    def _retire(self, process: int | None = None) -> None:
+        """Ends one worker, or all of them."""
+        for number in [process] if process is not None else list(self._workers):
+            worker = self._workers.pop(number, None)
+            if worker is not None:
+                worker.close()
 
     def _with_log(self, record: Record, text: str) -> Record:
         """Keeps what the worker printed beside the records, where it printed something."""

@@ -84,6 +84,8 @@ OPTIONS = (
     ),
     Option("--threads", "N", "CPU threads (default: physical cores)"),
     Option("--seed", "N", "seed of weights and order (default: 0)"),
+    Option("--repeats", "N", "processes that share a speed case's rounds (default: the profile's, else 1)"),
+    Option("--rebuilds", "N", "engine builds that they share, 0 for the one of the cache (default: 0)"),
     Option("--resume", "RUN", "do the cases of this run that are missing or failed, with the options it had"),
     Option("--in-process", "", "run cases in this process, for debugging: no limit holds, a crash ends all", flag=True),
     Option("--case-limit-s", "S", "kill a case that takes longer, its builds not counted (default: 1800)"),
@@ -96,6 +98,7 @@ OPTIONS = (
 _WITH_RESUME = ("resume", "in_process", "case_limit_s", "build_limit_s", "memory_limit_gib", "sweep_limit_s")
 _SEED_LIMIT = (1 << 63) - 1
 _LIMIT_MOST = 1e9
+MOST_REPEATS = 100
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ class SweepOptions:
         static_baseline: As :attr:`bench.run.settings.Settings.static_baseline`.
         threads: CPU threads.
         seed: Of synthetic weights and of the order within rounds.
+        repeats: Processes that share a speed case's rounds; None for the profile's.
+        rebuilds: Engine builds that they share; 0 for the cache's.
         resume: The run to go on with.
         in_process: Whether cases run in the sweep's own process.
         case_limit_s, build_limit_s: Longest case without its builds, and longest build.
@@ -131,6 +136,8 @@ class SweepOptions:
     static_baseline: str = "all"
     threads: int | None = None
     seed: int = 0
+    repeats: int | None = None
+    rebuilds: int = 0
     resume: Path | None = None
     in_process: bool = False
     case_limit_s: float = 1800.0
@@ -139,7 +146,7 @@ class SweepOptions:
     sweep_limit_s: float | None = None
     notes: tuple[str, ...] = ()
 
-    def settings(self, run_id: str, device: str, threads: int, stop: "StopRule") -> "Settings":
+    def settings(self, run_id: str, device: str, threads: int, stop: "StopRule", repeats: int = 1) -> "Settings":
         """The settings of a run.
 
         Args:
@@ -147,9 +154,20 @@ class SweepOptions:
             device: Where it runs.
             threads: CPU threads where none are asked for.
             stop: When a case has been sampled enough.
+            repeats: Processes of a case where none are asked for.
+
+        Raises:
+            InputError: more builds than processes, or processes that one process would have to be.
         """
         from bench.run.settings import Settings
 
+        wanted = repeats if self.repeats is None else self.repeats
+        if self.rebuilds > wanted:
+            raise InputError(f"--rebuilds {self.rebuilds} needs --repeats of as many, not {wanted}")
+        if self.in_process and self.repeats is None:
+            wanted = 1
+        if self.in_process and (wanted > 1 or self.rebuilds):
+            raise InputError("--repeats and --rebuilds need processes, which --in-process does without; leave out one")
         # A case may change the folder that it runs in.
         return Settings(
             run_id=run_id,
@@ -162,6 +180,8 @@ class SweepOptions:
             engine_cache=self.engine_cache,
             static_baseline=self.static_baseline,
             stop=stop,
+            repeats=wanted,
+            rebuilds=self.rebuilds,
         )
 
 
@@ -200,6 +220,8 @@ def read_options(values: Mapping[str, str | None]) -> SweepOptions:
         static_baseline=given.get("static_baseline", "all"),
         threads=threads,
         seed=whole_number("--seed", given.get("seed", "0"), least=0, most=_SEED_LIMIT),
+        repeats=whole_number("--repeats", given["repeats"], least=1, most=MOST_REPEATS) if "repeats" in given else None,
+        rebuilds=whole_number("--rebuilds", given.get("rebuilds", "0"), least=0, most=MOST_REPEATS),
         resume=Path(paths["resume"]) if "resume" in paths else None,
         in_process="in_process" in given,
         case_limit_s=_limit(given, "case_limit_s") or defaults.case_limit_s,

@@ -22,6 +22,8 @@ class Settings:
         static_baseline: For which shapes an engine for a range of them runs in turn with one for the shape alone:
             ``"all"``, ``"best"`` for those that it is tuned for, or ``"off"``.
         stop: When a case has been sampled enough.
+        repeats: Worker processes that share the rounds of a speed case.
+        rebuilds: Builds of an engine that they share; 0 for the one of the cache.
     """
 
     run_id: str
@@ -34,6 +36,8 @@ class Settings:
     engine_cache: str | None = None
     static_baseline: str = "all"
     stop: StopRule = field(default_factory=StopRule)
+    repeats: int = 1
+    rebuilds: int = 0
 
     @property
     def directory(self) -> Path:

@@ -24,8 +24,8 @@ import torch
 from bench.backends import find_backend
 from bench.case import Case
 from bench.measure.clock import Clock, Duration, clock_for
+from bench.measure.disturbance import disturbances_of
 from bench.measure.memory import MemoryMeter
-from bench.measure.nvml import GpuMonitor
 from bench.measure.sampling import Contender, Samples, sample
 from bench.measure.statistics import (
     P90_FLOOR,
@@ -82,7 +82,7 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     spec = session.vocoder(case.version).spec
     clock = clock_for(device)
     limits, notes = _limits(case, session)
-    monitor = GpuMonitor(device)
+    watch = disturbances_of(device)
     meter = MemoryMeter(device)
     check = WaveformCheck(case, spec, device)
     prepared = stack.enter_context(session.open(case))
@@ -110,8 +110,8 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
         except Exception as error:  # noqa: BLE001 - what is wrong with the baseline is not wrong with the case
             notes["static"] = f"{type(error).__name__}: {error}".splitlines()[0]
     contenders = [_contender(c, r, clock, session) for c, r in zip(cases, runners, strict=True)]
-    samples, reason = sample(contenders, settings.stop, settings.seed, monitor.read)
-    monitor.read()
+    sampled = sample(contenders, settings.stop.share(settings.repeats), settings.seed, watch.look)
+    samples, reason = sampled.contenders, sampled.reason
     audio_s = case.batch * spec.audio_s(case.frames)
     with session.active(case):
         throughput = _throughput(prepared, clock, samples[0], audio_s)
@@ -136,10 +136,11 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
             speedup_fp32=fp32,
             speedup_static=speedups.get(static) if static else None,
             memory=memory,
-            gpu_state=monitor.summary(),
+            gpu_state=watch.summary(),
             roofline=limit,
             energy=energy,
             new_shape=new_shape,
+            marked=sampled.marked,
         ),
     }
 

@@ -3,7 +3,7 @@
 A profile has any number of ``[[grid]]`` tables with the axes ``versions``, ``precisions``, ``batches`` and
 ``frames`` (numbers, or ``"t_ref"`` and ``"t_chunk"`` for each version's own), and optionally ``backends``; a
 grid without ``backends`` runs every registered one that does not wait to be named. ``[stop]`` sets fields of
-:class:`bench.measure.sampling.StopRule`.
+:class:`bench.measure.sampling.StopRule`. ``repeats`` is the number of processes that share a speed case's rounds.
 """
 
 import math
@@ -20,7 +20,7 @@ from bench.errors import InputError, shown
 from bench.files import read_text, user_path
 from bench.measure.sampling import StopRule
 from bench.precision import find_precision
-from bench.run.options import AXES
+from bench.run.options import AXES, MOST_REPEATS
 from bench.spec import SPECS
 
 # Half an hour of sound and a batch that no memory holds; a case beyond is a slip of the pen.
@@ -45,11 +45,13 @@ class Profile:
         name: Name of the profile.
         grids: Tables of axis name to values.
         stop: When a case has been sampled enough.
+        repeats: Processes that share the rounds of a speed case.
     """
 
     name: str
     grids: tuple[Mapping[str, Sequence[Any]], ...]
     stop: StopRule
+    repeats: int = 1
 
     def cases(self, narrowed: Mapping[str, Sequence[str]] | None = None) -> list[Case]:
         """Every case once, in the order of the grids.
@@ -162,7 +164,12 @@ def load_profile(name: str) -> Profile:
     stop = data.get("stop", {})
     if not isinstance(stop, dict) or not all(type(value) in (int, float) for value in stop.values()):
         raise InputError(f"profile {file}: [stop] is a table of numbers")
-    return Profile(file.stem, tuple(grids), _stop_rule(stop, file))
+    repeats = data.get("repeats", 1)
+    if type(repeats) is not int or not 1 <= repeats <= MOST_REPEATS:
+        raise InputError(
+            f"profile {file}: repeats is a whole number from 1 to {MOST_REPEATS}, not {shown(repeats, 40)}"
+        )
+    return Profile(file.stem, tuple(grids), _stop_rule(stop, file), repeats)
 
 
 def _stop_rule(stop: Mapping[str, Any], file: Path) -> StopRule:

@@ -11,6 +11,7 @@ import msgspec
 
 from bench.case import Case
 from bench.errors import InputError
+from bench.measure.disturbance import busy_processors
 from bench.measure.environment import physical_cores
 from bench.records.jsonl import append_record, read_records
 from bench.records.plan import PLAN_FILE, Key, Plan, read_plan, write_plan
@@ -145,6 +146,9 @@ def read_sweep(values: Mapping[str, Any], signals: Signals, *, runs: bool = True
         cases, settings, plan = _asked(options, one_round=bool(values.get("benchmark_disable")))
     else:
         cases, settings, plan = _resumed(options.resume)
+    if options.in_process:
+        # One process is no two, whatever a resumed run began with.
+        settings = replace(settings, repeats=1, rebuilds=0)
     about = _about(cases, settings)
     if plan is not None:
         _check_weights(plan, about)
@@ -157,7 +161,8 @@ def read_sweep(values: Mapping[str, Any], signals: Signals, *, runs: bool = True
     limits = _limits(options, started_s)
     performer = Cases(settings, limits, about, in_process=options.in_process)
     signals.at_once = performer.kill
-    sweep = Sweep(cases, settings, about, folder, signals, performer, notes=options.notes, plan=plan)
+    notes = (*options.notes, *(_load(settings) if runs else ()))
+    sweep = Sweep(cases, settings, about, folder, signals, performer, notes=notes, plan=plan)
     if plan is not None:
         sweep.done = frozenset((record.kind, record.id) for record in _last(sweep.records()) if record.status in _DONE)
     return sweep
@@ -172,11 +177,12 @@ def _asked(options: SweepOptions, *, one_round: bool) -> tuple[list[Case], Setti
 
     try_out(cases)
     found, device = cases(), find_device(options.device)
-    stop = load_profile(options.profile or PROFILE_OF_DEVICE[device.type]).stop
+    profile = load_profile(options.profile or PROFILE_OF_DEVICE[device.type])
+    stop, repeats = profile.stop, profile.repeats
     if one_round:
-        stop = replace(stop, min_rounds=1, max_rounds=1)
+        stop, repeats = replace(stop, min_rounds=1, max_rounds=1), 1
     name = next(run_ids(datetime.now(UTC)))
-    return grouped(found), options.settings(name, str(device), physical_cores(), stop), None
+    return grouped(found), options.settings(name, str(device), physical_cores(), stop, repeats), None
 
 
 def grouped(cases: Sequence[Case]) -> list[Case]:
@@ -224,6 +230,17 @@ def _limits(options: SweepOptions, started_s: float) -> Limits:
         memory_bytes=default_memory_bytes() if memory is None else round(memory * GIB),
         end_s=None if options.sweep_limit_s is None else started_s + options.sweep_limit_s,
     )
+
+
+def _load(settings: Settings) -> list[str]:
+    """What to know of the host before anything is measured: on a CPU, other work that takes it."""
+    found = busy_processors() if settings.device == "cpu" else None
+    if found is None:
+        return []
+    busy, allowed = found
+    return [
+        f"other work keeps {busy:.1f} of {allowed} processors busy: cases take longer, disturbed rounds are not used"
+    ]
 
 
 def _last(records: Sequence[Record]) -> list[Record]:

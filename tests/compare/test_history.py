@@ -138,11 +138,11 @@ def test_a_night_that_is_no_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("alpha = 0.006", "alpha = nan"), "alpha must be a finite number"),
-        (("machine_sd = 0.003", "machine_sd = inf"), "machine_sd must be a finite number"),
+        (("alpha = 0.004", "alpha = nan"), "alpha must be a finite number"),
+        (("machine_sd = 0.01", "machine_sd = inf"), "machine_sd must be a finite number"),
         (("floor = 0.03", "floor = nan"), "metrics.time.floor must be a finite number"),
-        (("alpha = 0.006", "alpha = '\\u001b[31m'"), "does not hold thresholds"),
-        (("alpha = 0.006", "alpha = " + "[" * 5000), "is not TOML"),
+        (("alpha = 0.004", "alpha = '\\u001b[31m'"), "does not hold thresholds"),
+        (("alpha = 0.004", "alpha = " + "[" * 5000), "is not TOML"),
     ],
 )
 def test_thresholds_that_no_test_can_use(tmp_path: Path, change: tuple[str, str], said: str) -> None:

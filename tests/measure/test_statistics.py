@@ -2,19 +2,79 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy import signal
+from scipy.stats import binom, sem, t
 
-from bench.measure.statistics import median_deviation, median_interval, percentile, ratio_interval
+from bench.measure import statistics
+from bench.measure.statistics import (
+    correlation_time,
+    effective_rounds,
+    median_deviation,
+    median_interval,
+    percentile,
+    process_interval,
+    ratio_interval,
+)
 
 
 @pytest.mark.parametrize("n", [6, 7, 10, 31, 64, 200, 1001])
-def test_median_interval_is_the_tightest_that_covers(n: int) -> None:
-    """The enclosed order statistics cover the median with at least 95 %, and the next inner ones with less."""
+def test_median_interval_is_the_tightest_that_covers(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Independent order statistics cover the median with at least 95 %, and the next inner ones with less."""
+    monkeypatch.setattr(statistics, "correlation_time", lambda _: 1.0)
     low, high = median_interval(np.arange(1, n + 1)) or (0, 0)
     k = int(low)
     assert high == n + 1 - k
     assert 1 - 2 * binom.cdf(k - 1, n, 0.5) >= 0.95
     assert 1 - 2 * binom.cdf(k, n, 0.5) < 0.95
+
+
+@pytest.mark.parametrize(("memory", "least"), [(0.0, 0.95), (0.5, 0.92), (0.8, 0.9)])
+def test_median_interval_covers_rounds_that_remember_each_other(memory: float, least: float) -> None:
+    """The interval covers at autocorrelations where that of independent rounds covers 85 and 62 %."""
+    rng = np.random.default_rng(2)
+    runs = signal.lfilter([1.0], [1.0, -memory], rng.normal(size=(400, 400)), axis=1)[:, 200:]
+    intervals = [median_interval(run) or (0.0, 0.0) for run in runs]
+    assert np.mean([low <= 0 <= high for low, high in intervals]) >= least
+    if memory == 0.8:
+        as_independent = [median_interval(rng.permutation(run)) or (0.0, 0.0) for run in runs]
+        assert np.mean([low <= 0 <= high for low, high in as_independent]) < 0.8
+
+
+def test_correlation_time_is_that_of_a_first_order_autoregression() -> None:
+    """For whether a round is over the median the correlations are ``2 / pi asin(r**k)``, which sum to the time."""
+    memory = 0.8
+    rng = np.random.default_rng(3)
+    runs = signal.lfilter([1.0], [1.0, -memory], rng.normal(size=(100, 4200)), axis=1)[:, 200:]
+    expected = 1 + 2 * float(np.sum(2 / np.pi * np.arcsin(memory ** np.arange(1, 100))))
+    assert np.mean([correlation_time(run) for run in runs]) == pytest.approx(expected, rel=0.1)
+    assert effective_rounds(runs[0]) == pytest.approx(4000 / correlation_time(runs[0]))
+
+
+def test_two_long_modes_are_worth_few_rounds() -> None:
+    """A run that is first in one mode and then in another says hardly more than two rounds."""
+    modes = np.repeat([1.0, 1.1], 100) + np.random.default_rng(4).normal(0, 0.001, 200)
+    assert effective_rounds(modes) < 6
+    assert median_interval(modes) == (modes.min(), modes.max())
+
+
+def test_process_interval_is_students() -> None:
+    """The interval between processes is SciPy's of the mean of logarithms; one process has none."""
+    medians = [10.0, 10.3, 9.9, 10.1]
+    logs = np.log(medians)
+    low, high = t.interval(0.95, 3, logs.mean(), sem(logs))
+    assert process_interval(medians) == pytest.approx((np.exp(low), np.exp(high)))
+    assert process_interval([10.0]) is None
+
+
+def test_ratio_interval_covers_rounds_that_remember_each_other() -> None:
+    """Blocks keep the coverage that single rounds lose where noise of the case alone lasts."""
+    rng = np.random.default_rng(5)
+    hits = 0
+    for _ in range(100):
+        slow = signal.lfilter([1.0], [1.0, -0.8], rng.normal(0, 0.01, 400))[200:]
+        low, high = ratio_interval(np.exp(rng.normal(0, 0.002, 200)), np.exp(slow), seed=0) or (0.0, 0.0)
+        hits += low <= 1.0 <= high
+    assert hits >= 85
 
 
 def test_median_interval_needs_six() -> None:

@@ -210,3 +210,11 @@ def test_an_absent_library_is_named(monkeypatch: pytest.MonkeyPatch, metric: str
     assert getattr(found, metric) is None
     assert f"{module}" in found.notes[metric]
     assert "pip install" in found.notes[metric]
+
+
+def test_lsd_is_floored_80_db_under_the_largest_bin() -> None:
+    """A bin 120 dB under the largest counts as one 80 dB under it: 10 dB from a bin at 70, over two bins."""
+    reference, test = np.array([[1.0], [1e-12]]), np.array([[1.0], [1e-7]])
+    assert spectral.log_spectral_distance_db(reference, test) == pytest.approx(10 / np.sqrt(2))
+    assert spectral.log_spectral_distance_db(test, reference) == pytest.approx(10 / np.sqrt(2))
+    assert spectral.log_spectral_distance_db(reference, np.array([[1.0], [0.0]])) == 0.0

@@ -259,3 +259,23 @@ def test_other_tiers_can_be_given(tmp_path: Path) -> None:
     )
     verdict = judge(Fidelity(mse=0.5), "fp16", tiers=load_tiers(path))
     assert (verdict.tier, verdict.decided_by) == ("warn", "mse")
+
+
+@pytest.mark.parametrize("change", [3.0, -3.0])
+def test_a_limit_of_a_change_holds_on_both_sides(change: float) -> None:
+    """A signal that became quieter is as far off as one that became louder."""
+    tiers = load_tiers()
+    limits = {"lufs_change_lu": {"warn": 1.0, "fail": 2.0}}
+    tiers = {**tiers, "precision": {**tiers["precision"], "fp16": {**tiers["precision"]["fp16"], **limits}}}
+    verdict = judge(Fidelity(lufs_change_lu=change), "fp16", tiers=tiers)
+    assert (verdict.tier, verdict.decided_by) == ("fail", "lufs_change_lu")
+
+
+@pytest.mark.parametrize("metric", ["band_loss_db", "level_change_4_8_db", "hole_db"])
+@pytest.mark.parametrize(("beyond", "gain", "found"), [(-1.0, 0.0, True), (1.0, 0.0, False), (1.0, -2.0, False)])
+def test_a_loss_is_what_the_gain_does_not_explain(metric: str, beyond: float, gain: float, found: bool) -> None:
+    """A part that lost no more than the limit and the gain together is not missing; a decibel more, and it is."""
+    limits = load_tiers()["faults"]
+    limit = limits["hole_db" if metric == "hole_db" else "band_loss_db"]
+    fidelity = replace(Fidelity(gain_db=gain), **{metric: -limit + beyond + gain})
+    assert (judge(fidelity, "fp16").decided_by == metric) is found

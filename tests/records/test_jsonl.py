@@ -14,7 +14,16 @@ from bench.errors import InputError
 from bench.records.jsonl import append_record, dump_record, load_record, newest_run, read_lines, read_records
 from bench.records.limits import Ceilings, Energy, NewShape, Roofline
 from bench.records.run import load_run
-from bench.records.schema import FILE_NAME, SCHEMA_VERSION, EffectivePrecision, GpuState, Record, Status
+from bench.records.schema import (
+    FILE_NAME,
+    SCHEMA_VERSION,
+    EffectivePrecision,
+    GpuState,
+    Marked,
+    Process,
+    Record,
+    Status,
+)
 from tests.synthetic_records import changed, quality_record, speed_of, speed_record, write_run
 
 CASE = Case("v3", "tensorrt-onnx", "fp16", 2, 23, (("level", "1"), ("tactics", "CUDNN+CUBLAS")))
@@ -36,6 +45,8 @@ def whole_record() -> Record:
         ),
         energy=Energy(2.0, 500.0, 1.0, 10),
         new_shape=NewShape(24, 50.0, 2.0, 48.0),
+        processes=(Process(4, 9.0, 0, 30.5, 20.0, 500.0, 2**30), Process(4, 9.1)),
+        marked=Marked(2, 10, {"hot": 2}, (9.5, 9.6), "2 of 10."),
     )
 
 

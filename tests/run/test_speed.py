@@ -70,7 +70,8 @@ def test_record_is_complete(eager: Record, settings: Settings, v3_directory: Pat
     assert eager.audio.startswith("speech.flac sha256:")
     assert [part for part in ("build", "precision", "result") if getattr(eager, part) is None] == []
     found = speed_of(eager)
-    assert {item.name for item in fields(Speed) if getattr(found, item.name) is None} == {
+    # Rounds are marked where other work disturbed them.
+    assert {item.name for item in fields(Speed) if getattr(found, item.name) is None} - {"marked"} == {
         "speedup_static",
         "gpu_state",
         "energy",

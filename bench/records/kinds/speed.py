@@ -171,6 +171,48 @@ class GpuState:
 
 
 @dataclass(frozen=True)
+class Process:
+    """One worker process's share of a case: its rounds follow those of the process before.
+
+    Attributes:
+        rounds: How many of the samples are its own.
+        median_ms: Their median.
+        build: Which of the case's builds it ran, from 0; processes with an engine from one cache share theirs.
+        build_s: Seconds that its build took; None where nothing was built.
+        baseline_fp32_median_ms: Median of eager float32 in the same rounds; None where the case is that itself.
+        audio_s_per_s: Its throughput.
+        memory_bytes: Peak of the process's memory: of the GPU, or resident on a CPU.
+    """
+
+    rounds: int
+    median_ms: float
+    build: int = 0
+    build_s: float | None = None
+    baseline_fp32_median_ms: float | None = None
+    audio_s_per_s: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Rounds that were measured and are not used, because something disturbed them.
+
+    Attributes:
+        rounds: How many.
+        of: Rounds in all, used and marked.
+        causes: Rounds by cause; a round may have several.
+        samples_ms: The marked durations by the case's clock, in order.
+        unstable: Why the case's figures are no answer, in one sentence; empty where enough rounds were left.
+    """
+
+    rounds: int
+    of: int
+    causes: dict[str, int]
+    samples_ms: tuple[float, ...] = ()
+    unstable: str = ""
+
+
+@dataclass(frozen=True)
 class Speed(Result, kind="speed", title="speed", columns=""):
     """How fast a case ran, and in what memory.
 
@@ -186,6 +228,8 @@ class Speed(Result, kind="speed", title="speed", columns=""):
         roofline: How far the median is from the machine's limit.
         energy: Of calls made back to back; None where the card has no counter.
         new_shape: What a length costs that was never run; None where the runner takes its own alone.
+        processes: The worker processes that share the rounds, in order; empty in older records, of one process.
+        marked: Rounds that were disturbed; None where none was, and in older records.
     """
 
     timing: Timing
@@ -198,3 +242,10 @@ class Speed(Result, kind="speed", title="speed", columns=""):
     roofline: Roofline | None = None
     energy: Energy | None = None
     new_shape: NewShape | None = None
+    processes: tuple[Process, ...] = ()
+    marked: Marked | None = None
+
+    @property
+    def unstable(self) -> str:
+        """Why the figures are no answer; empty where they are one."""
+        return self.marked.unstable if self.marked is not None else ""

@@ -83,10 +83,19 @@ def _throttle(row: Row) -> str:
     return ", ".join(row.speed.gpu_state.throttle_reasons) if row.speed and row.speed.gpu_state else ""
 
 
+def _processes(row: Row) -> str:
+    """How many processes share the rounds, and how far their medians lie apart."""
+    medians = [process.median_ms for process in row.speed.processes] if row.speed else []
+    if len(medians) < 2:
+        return "1" if row.speed else ""
+    return f"{len(medians)}, {100 * (max(medians) / min(medians) - 1):.1f} % apart"
+
+
 COLUMNS: tuple[Column, ...] = (
     Column("Reason", lambda row: row.record.reason, False, "Why the case gave no figure."),
     Column("Fidelity", fidelity, False, "Verdict on the sound of this case against eager fp32."),
     _median(),
+    Column("Processes", _processes, False, "Worker processes that share the rounds; from least to largest median."),
     _figure("timing.mad_ms"),
     _figure("timing.p90_ms"),
     _figure("timing.p99_ms"),
