@@ -126,7 +126,7 @@ class Window:
     end: int
 
 
-def windows(frames: int, chunk_frames: int, halo: int) -> list[Window]:
+def windows(frames: int, chunk_frames: int, halo: int, *, short_first: bool = False) -> list[Window]:
     """Chunks with a halo, every window of one length, so that one engine or graph serves all.
 
     A window at an end of the utterance has more than its halo on the other side, which changes nothing: a chunk has
@@ -136,6 +136,7 @@ def windows(frames: int, chunk_frames: int, halo: int) -> list[Window]:
         frames: Of the utterance.
         chunk_frames: Of a chunk.
         halo: Frames on either side.
+        short_first: Whether the first window ends with its halo: sound that begins sooner, for a second length.
 
     Raises:
         InputError: a chunk without frames, a negative halo, or an empty utterance.
@@ -151,18 +152,26 @@ def windows(frames: int, chunk_frames: int, halo: int) -> list[Window]:
         end = min(start + chunk_frames, frames)
         left = min(max(start - halo, 0), frames - length)
         found.append(Window(left, left + length, start, end))
+    if short_first:
+        found[0] = Window(0, min(chunk_frames + halo, frames), 0, found[0].end)
     return found
 
 
 def stream_windows(
-    run: Callable[[Tensor], Tensor], mel: Tensor, chunk_frames: int, halo: int, upsample: int
+    run: Callable[[Tensor], Tensor],
+    mel: Tensor,
+    chunk_frames: int,
+    halo: int,
+    upsample: int,
+    *,
+    short_first: bool = False,
 ) -> Iterator[Tensor]:
     """The chunks of :func:`stream_chunks`, vocoded in the windows of :func:`windows`.
 
     Raises:
         InputError: as :func:`windows`.
     """
-    for window in windows(mel.shape[-1], chunk_frames, halo):
+    for window in windows(mel.shape[-1], chunk_frames, halo, short_first=short_first):
         wave = run(mel[..., window.left : window.right].contiguous())
         yield wave[..., (window.start - window.left) * upsample : (window.end - window.left) * upsample]
 

@@ -1,8 +1,9 @@
 """One case as a stream: ``stream_case(case, session) -> Record``.
 
 The whole mel is there at the start, as GPT-SoVITS's acoustic model leaves it, and chunks are vocoded one after another
-as fast as they can be. A chunk has arrived when its samples are on the host. A runner is prepared for the windows'
-length where the case's own does not take it, so that every backend streams with a call of one shape.
+as fast as they can be. A chunk has arrived when its samples are on the host. A runner is prepared for the
+windows' length where the case's own does not take it, and a stream has calls of one
+length, or of two where the runner takes both.
 """
 
 import time
@@ -44,15 +45,28 @@ class Plan:
         join: ``"halo"`` or ``"sola"``.
         chunk_frames: New frames of a chunk.
         context_frames: Halo, or overlap.
-        window_frames: Frames of every call.
-        stream: Takes a runner's call and the mel.
+        window_frames: Frames of a call.
+        first_window_frames: Frames of the first call.
+        upsample: Samples a frame.
     """
 
     join: str
     chunk_frames: int
     context_frames: int
     window_frames: int
-    stream: Callable[[Callable[[Tensor], Tensor], Tensor], Iterator[Tensor]]
+    first_window_frames: int
+    upsample: int
+
+    def stream(self, run: Callable[[Tensor], Tensor], mel: Tensor) -> Iterator[Tensor]:
+        """The chunks of a mel ``(1, bands, frames)``, each vocoded when it is asked for."""
+        if self.join == "sola":
+            return stream_sola(run, mel, self.chunk_frames, self.context_frames, self.upsample)
+        short = self.first_window_frames < self.window_frames
+        return stream_windows(run, mel, self.chunk_frames, self.context_frames, self.upsample, short_first=short)
+
+    def of_one_length(self) -> "Plan":
+        """The plan for a runner that takes no second length."""
+        return replace(self, first_window_frames=self.window_frames)
 
 
 @dataclass(frozen=True)
@@ -92,21 +106,12 @@ def plans(frames: int, halo: int, spec: VocoderSpec) -> dict[str, Plan]:
         chunk = round(seconds * spec.sample_rate / spec.upsample)
         if not 0 < chunk < frames:
             continue
-        found[f"halo_{name}"] = _halo(frames, chunk, halo, spec.upsample)
+        first, *_, last = windows(frames, chunk, halo, short_first=True)
+        found[f"halo_{name}"] = Plan("halo", chunk, halo, last.right - last.left, first.right, spec.upsample)
         if chunk > spec.overlap:
-            found[f"sola_{name}"] = _sola(chunk, spec.overlap, spec.upsample)
+            length = chunk + spec.overlap
+            found[f"sola_{name}"] = Plan("sola", chunk, spec.overlap, length, length, spec.upsample)
     return found
-
-
-def _halo(frames: int, chunk: int, halo: int, upsample: int) -> Plan:
-    first = windows(frames, chunk, halo)[0]
-    return Plan("halo", chunk, halo, first.right, lambda run, mel: stream_windows(run, mel, chunk, halo, upsample))
-
-
-def _sola(chunk: int, overlap: int, upsample: int) -> Plan:
-    return Plan(
-        "sola", chunk, overlap, chunk + overlap, lambda run, mel: stream_sola(run, mel, chunk, overlap, upsample)
-    )
 
 
 def _stream(case: Case, session: Session) -> dict[str, Any]:
@@ -141,9 +146,10 @@ def _whole(prepared: Prepared, case: Case, spec: VocoderSpec) -> Sound:
 def _measure(plan: Plan, case: Case, session: Session, prepared: Prepared, mel: Tensor, whole: Sound) -> Stream:
     spec = session.vocoder(case.version).spec
     with ExitStack() as stack:
-        shape = (1, spec.bands, plan.window_frames)
         own = case
-        if tuple(prepared.mel.shape) != shape and not prepared.runner.takes(shape):
+        if not _takes(prepared, spec, plan):
+            plan = plan.of_one_length()
+        if not _takes(prepared, spec, plan):
             own = replace(case, frames=plan.window_frames)
             prepared = stack.enter_context(session.open(own, mel[..., : plan.window_frames]))
         given = mel.to(session.device, prepared.runner.dtype)
@@ -152,6 +158,12 @@ def _measure(plan: Plan, case: Case, session: Session, prepared: Prepared, mel: 
         play(plan.stream(run, given), spec.sample_rate)
         trials = _trials(lambda: play(plan.stream(run, given), spec.sample_rate), session.settings.stop)
     return _summary(plan, case, trials, whole, session)
+
+
+def _takes(prepared: Prepared, spec: VocoderSpec, plan: Plan) -> bool:
+    """Whether a runner takes every call of a plan."""
+    shapes = {(1, spec.bands, frames) for frames in (plan.window_frames, plan.first_window_frames)}
+    return all(shape == tuple(prepared.mel.shape) or prepared.runner.takes(shape) for shape in shapes)
 
 
 def _trials(once: Callable[[], Trial], stop: StopRule) -> list[Trial]:
@@ -202,6 +214,7 @@ def _summary(plan: Plan, case: Case, trials: Sequence[Trial], whole: Sound, sess
         chunk_s=spec.audio_s(plan.chunk_frames),
         context_frames=plan.context_frames,
         window_frames=plan.window_frames,
+        first_window_frames=plan.first_window_frames,
         chunks=len(trials[-1].arrivals_s),
         trials=len(trials),
         audio_ttfp_ms=median(firsts_ms),

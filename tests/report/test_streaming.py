@@ -23,6 +23,7 @@ def stream(join: str, **changes: object) -> Stream:
         "chunk_s": 0.2453,
         "context_frames": 12,
         "window_frames": 47,
+        "first_window_frames": 35,
         "chunks": 21,
         "trials": 80,
         "audio_ttfp_ms": 3.25,

@@ -18,6 +18,7 @@ class Stream:
         chunk_s: Seconds that it plays.
         context_frames: Frames that are computed on either side and thrown away, or the overlap.
         window_frames: Frames of a call.
+        first_window_frames: Frames of the first call, shorter where the backend takes a second length.
         chunks: Of the utterance.
         trials: Streams that were measured, each of the whole utterance, after one that was not.
         audio_ttfp_ms: Median time from the start until the first chunk is on the host.
@@ -41,6 +42,7 @@ class Stream:
     chunk_s: float
     context_frames: int
     window_frames: int
+    first_window_frames: int
     chunks: int
     trials: int
     audio_ttfp_ms: Annotated[
