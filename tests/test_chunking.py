@@ -118,7 +118,7 @@ def test_a_frame_beyond_the_field_changes_nothing(name: str) -> None:
     reach = receptive_field(vocoder)
     mel = speech(vocoder, frames).double()
     changed = mel.clone()
-    changed[..., middle] += 1.0
+    changed[:, ::2, middle] += 1.0  # synthetic weights see how neighbouring bands differ
     with torch.inference_mode():
         equal = (vocoder(mel) == vocoder(changed)).view(frames, -1)
     assert equal[: middle - reach.right].all()

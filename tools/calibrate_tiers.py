@@ -103,7 +103,7 @@ FAULTS = {
     "silence_db": (60.0, "level under the reference's"),
     "unlike_snr_db": (2.0, "SNR under which it is another sound"),
     "gain_db": (0.5, "change of level, of either sign"),
-    "gain_swing_db": (0.12, "amplitude of a periodic swing of the gain"),
+    "gain_swing_db": (0.2, "amplitude of a periodic swing of the gain"),
     "band_loss_db": (3.0, "power lost in a band, beyond any loss of gain"),
     "click_crest": (14.0, "one sample of the error over its surroundings"),
     "tone_db": (9.0, "a steady line of the error over its neighbours"),

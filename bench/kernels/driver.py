@@ -30,17 +30,17 @@ class LaunchAttribute(ctypes.Structure):
     _fields_ = (("id", ctypes.c_int), ("pad", ctypes.c_char * 4), ("value", ctypes.c_int), ("rest", ctypes.c_char * 60))
 
 
+# Blocks of a grid, threads of a block, and shared memory, as both structures below have them.
+_GEOMETRY = tuple(
+    (name, ctypes.c_uint) for name in ("grid_x", "grid_y", "grid_z", "block_x", "block_y", "block_z", "shared_bytes")
+)
+
+
 class LaunchConfig(ctypes.Structure):
     """``CUlaunchConfig``."""
 
     _fields_ = (
-        ("grid_x", ctypes.c_uint),
-        ("grid_y", ctypes.c_uint),
-        ("grid_z", ctypes.c_uint),
-        ("block_x", ctypes.c_uint),
-        ("block_y", ctypes.c_uint),
-        ("block_z", ctypes.c_uint),
-        ("shared_bytes", ctypes.c_uint),
+        *_GEOMETRY,
         ("stream", ctypes.c_void_p),
         ("attributes", ctypes.POINTER(LaunchAttribute)),
         ("attribute_count", ctypes.c_uint),
@@ -56,13 +56,7 @@ class KernelNodeParams(ctypes.Structure):
 
     _fields_ = (
         ("function", ctypes.c_void_p),
-        ("grid_x", ctypes.c_uint),
-        ("grid_y", ctypes.c_uint),
-        ("grid_z", ctypes.c_uint),
-        ("block_x", ctypes.c_uint),
-        ("block_y", ctypes.c_uint),
-        ("block_z", ctypes.c_uint),
-        ("shared_bytes", ctypes.c_uint),
+        *_GEOMETRY,
         ("parameters", ctypes.c_void_p),
         ("extra", ctypes.c_void_p),
         ("kernel", ctypes.c_void_p),

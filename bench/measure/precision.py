@@ -1,6 +1,5 @@
 """The precision that was in effect: read back and probed, not assumed."""
 
-import json
 import os
 import warnings
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -26,14 +26,14 @@ def _convolutions(run: Callable[[], Tensor]) -> tuple[Tensor, list[tuple[str, st
     """The output of ``run`` and the data types (input, weight) of each convolution that ran in it."""
     with TemporaryDirectory() as directory:
         trace = Path(directory) / "trace.json"
-        activities = [torch.profiler.ProfilerActivity.CPU]
         with warnings.catch_warnings():
             # A remark of some releases on cycles of a schedule, of which there is none here.
             warnings.filterwarnings("ignore", "Warning: Profiler clears events", UserWarning)
-            with torch.profiler.profile(activities=activities, record_shapes=True) as profile:
+            # torch.profiler would import the compiler at its first use, which takes seconds.
+            with torch.autograd.profiler.profile(record_shapes=True, use_kineto=True) as profile:
                 output = run()
         profile.export_chrome_trace(str(trace))
-        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+        events = msgspec.json.decode(trace.read_bytes())["traceEvents"]
     types = [
         event["args"]["Input type"][:2]
         for event in events

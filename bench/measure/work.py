@@ -1,11 +1,10 @@
 """What a network has to do: floating-point operations and bytes, layer by layer, counted from the network itself.
 
 A multiply-add is two operations. Convolutions count, those inside alias-free activations too; pointwise arithmetic does
-not, as in ``torch.utils.flop_counter``. Nothing is computed: shapes pass through a copy on the ``meta`` device.
+not, as in ``torch.utils.flop_counter``. One frame passes through the network, and every signal of both vocoders is as
+many times as long as the mel has frames. (Shapes alone, on the ``meta`` device, take seconds at their first use.)
 """
 
-import copy
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -45,35 +44,35 @@ def layers(vocoder: Vocoder, batch: int, frames: int) -> list[Layer]:
         batch: Mels in one inference.
         frames: Mel frames of each.
     """
-    # Shapes are all that is copied of what the network holds.
-    held = itertools.chain(vocoder.parameters(), vocoder.buffers())
-    shadow = copy.deepcopy(vocoder, {id(tensor): _shape_of(tensor) for tensor in held})
     found: list[Layer] = []
-    for name, module in shadow.named_modules():
-        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | AliasFreeActivation):
-            module.register_forward_hook(_counter(name, found))
-    with torch.inference_mode():
-        shadow(torch.empty(batch, vocoder.spec.bands, frames, device="meta", dtype=next(shadow.parameters()).dtype))
+    counted = (nn.Conv1d, nn.ConvTranspose1d, AliasFreeActivation)
+    hooks = [
+        module.register_forward_hook(_counter(name, found, batch * frames))
+        for name, module in vocoder.named_modules()
+        if isinstance(module, counted)
+    ]
+    own = next(vocoder.parameters())
+    try:
+        with torch.inference_mode():
+            vocoder(torch.zeros(1, vocoder.spec.bands, 1, device=own.device, dtype=own.dtype))
+    finally:
+        for hook in hooks:
+            hook.remove()
     return found
 
 
-def _shape_of(tensor: Tensor) -> Tensor:
-    empty = torch.empty_like(tensor, device="meta")
-    return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
-
-
-def _counter(name: str, found: list[Layer]) -> Callable[[nn.Module, Any, Tensor], None]:
+def _counter(name: str, found: list[Layer], times: int) -> Callable[[nn.Module, Any, Tensor], None]:
     def count(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-        signal = given[0]
+        inputs, outputs = times * given[0].numel(), times * made.numel()
         weights = sum(parameter.numel() for parameter in module.parameters())
         if isinstance(module, nn.Conv1d):
-            kind, flops = "conv", 2 * made.numel() * module.weight[0].numel()
+            kind, flops = "conv", 2 * outputs * module.weight[0].numel()
         elif isinstance(module, nn.ConvTranspose1d):
-            kind, flops = "transposed conv", 2 * signal.numel() * module.weight[0].numel()
+            kind, flops = "transposed conv", 2 * inputs * module.weight[0].numel()
         else:
             # Up: each input sample meets every tap. Down: each output sample does.
-            kind, flops = "activation", 2 * TAPS * (signal.numel() + made.numel())
-        found.append(Layer(name, kind, flops, weights, signal.numel(), made.numel()))
+            kind, flops = "activation", 2 * TAPS * (inputs + outputs)
+        found.append(Layer(name, kind, flops, weights, inputs, outputs))
 
     return count
 

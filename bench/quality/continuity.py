@@ -19,6 +19,8 @@ SLIP_S, SLIP_REACH_S = 0.1, 0.01
 SLIP_GAIN_DB = 6.0
 GAIN_WINDOW_S = 0.02
 SWING_HZ = (0.5, 20.0)
+# A swing comes back: fewer periods than this in a signal are a course of its level.
+SWING_PERIODS = 2.0
 # How far a swing stands out of the gain's other movements.
 SWING_PROMINENCE = 6.5
 
@@ -77,8 +79,8 @@ def _delay(reference: Signal, test: Signal, reach: int) -> int:
 def gain_swing_db(reference: Signal, test: Signal, sample_rate: int) -> float | None:
     """Amplitude in dB of the strongest periodic swing of the gain; 0 where it does not stand out of chance.
 
-    The gain of each 20 ms within 40 dB of the loudest is fitted by a sine, at every frequency from 0.5 Hz (or half a
-    period in the signal) to 20 Hz.
+    The gain of each 20 ms within 40 dB of the loudest is fitted by a sine, at every frequency from 0.5 Hz (or two
+    periods in the signal) to 20 Hz.
     """
     width = round(GAIN_WINDOW_S * sample_rate)
     count = reference.size // width
@@ -92,7 +94,7 @@ def gain_swing_db(reference: Signal, test: Signal, sample_rate: int) -> float | 
     values = values - np.median(values)
     times = np.flatnonzero(heard) * width / sample_rate
     step = 0.25 * sample_rate / reference.size
-    frequencies = np.arange(max(SWING_HZ[0], 2.0 * step), SWING_HZ[1], step)
+    frequencies = np.arange(max(SWING_HZ[0], SWING_PERIODS * sample_rate / reference.size), SWING_HZ[1], step)
     amplitudes = np.array([_amplitude(values, times, frequency) for frequency in frequencies])
     best = float(amplitudes.max())
     return best if best > SWING_PROMINENCE * float(np.median(amplitudes)) else 0.0

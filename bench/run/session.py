@@ -30,7 +30,7 @@ from bench.backend import Backend, Request, Runner
 from bench.backends import find_backend
 from bench.case import Case
 from bench.engine_cache import EngineCache, default_engine_cache
-from bench.errors import InputError, NoVocoderError, UnsupportedError, WrongOutputError, first_line
+from bench.errors import NoVocoderError, UnsupportedError, WrongOutputError, first_line
 from bench.measure import environment
 from bench.measure.memory import is_out_of_memory
 from bench.precision import find_precision, flags
@@ -305,7 +305,7 @@ def outcome(case: Case, session: Session, kind: str, work: Callable[[], dict[str
         work: Returns the record's further fields.
 
     Raises:
-        InputError: what the user gave cannot be used; that is no outcome of a case.
+        InputError: the weights or the speech cannot be used. Once both are there, it is the case's own fault.
     """
     record = session.begin(case, kind)
     try:
@@ -315,8 +315,6 @@ def outcome(case: Case, session: Session, kind: str, work: Callable[[], dict[str
             return replace(record, status=Status.UNAVAILABLE, reason=_sentence(unavailable))
         backend.check(case)
         return replace(record, **work())
-    except InputError:
-        raise
     except UnsupportedError as error:
         return replace(record, status=Status.UNSUPPORTED, reason=str(error))
     except WrongOutputError as error:

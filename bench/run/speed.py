@@ -86,9 +86,10 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     meter = MemoryMeter(device)
     check = WaveformCheck(case, spec, device)
     prepared = stack.enter_context(session.open(case))
+    before = prepared.mel.clone()
     with session.active(case):
         first_ms = clock.time_ms(prepared.call).host_ms
-        wave = check.run(prepared.runner, prepared.mel)
+        wave = check.run(prepared.runner, prepared.mel, before)
         precision = check_precision(prepared.runner.effective(prepared.mel))
         calls, warmup_s = _warm_up(prepared, clock)
         memory = meter.weigh(prepared.call)

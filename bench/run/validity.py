@@ -125,8 +125,13 @@ class WaveformCheck:
     def __init__(self, case: Case, spec: VocoderSpec, device: torch.device) -> None:
         self._case, self._spec, self._device = case, spec, device
 
-    def run(self, runner: Runner, mel: Tensor) -> Tensor:
+    def run(self, runner: Runner, mel: Tensor, before: Tensor | None = None) -> Tensor:
         """One inference of ``mel`` and one of another, checked.
+
+        Args:
+            runner: What is tried.
+            mel: Its input.
+            before: What the input held before earlier calls; None where this is the first.
 
         Returns:
             The waveform of ``mel``, a float32 copy on the CPU.
@@ -134,10 +139,11 @@ class WaveformCheck:
         Raises:
             WrongOutputError: it is not what the case promises.
         """
-        before = mel.clone()
-        first = self._copy(runner.run(mel))
+        before = mel.clone() if before is None else before
+        wave = runner.run(mel)
         if not torch.equal(before, mel):
             raise WrongOutputError("the call changes its input.")
+        first = self._copy(wave)
         other = self._copy(runner.run(mel.flip(1) * _OTHER))
         if torch.equal(first, other):
             raise WrongOutputError("two different mels give the same waveform: the second is a stale buffer.")

@@ -7,13 +7,14 @@ from bench.case import Case
 from bench.precision import PRECISIONS, flags
 from bench.records.schema import EffectivePrecision
 from tests.conftest import small_v3
+from tests.small_vocoders import smooth
 
 
 def request(precision: str, batch: int = 1, frames: int = 2) -> Request:
     """A request of a small v3 on the CPU."""
     torch.manual_seed(0)
     mel = torch.randn(batch, 100, frames)
-    vocoder = small_v3(resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1, 3]])
+    vocoder = smooth(small_v3(resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1, 3]]))
     case = Case("v3", "any", precision, batch, frames)
     return Request(vocoder, case, PRECISIONS[precision], mel, torch.device("cpu"))
 

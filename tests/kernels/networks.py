@@ -6,15 +6,17 @@ from bench.vocoders import Vocoder
 from bench.vocoders.bigvgan import BigVgan, BigVganConfig
 from bench.vocoders.hifigan import HifiGan, HifiGanConfig
 from bench.vocoders.synthetic import initialise
+from tests.small_vocoders import smooth
 
 
 def filled(model: Vocoder) -> Vocoder:
-    """A network with synthetic weights and biases other than zero."""
+    """A network with random weights and biases other than zero."""
     model.eval().requires_grad_(False)
     initialise(model, 0)
+    smooth(model)
     torch.manual_seed(1)
     for name, parameter in model.named_parameters():
-        if name.endswith("bias") and name != "conv_pre.bias":
+        if name.endswith("bias"):
             parameter.uniform_(-0.1, 0.1)
     return model
 

@@ -15,7 +15,7 @@ from bench.lowering.onnx_export import export_onnx, opset_for
 from bench.trt.float32 import DEFAULT_FLOAT32, module_name
 from bench.vocoders import Vocoder, load_vocoder
 from tests.conftest import small_v3
-from tests.small_vocoders import snr_db, tiny
+from tests.small_vocoders import smooth, snr_db, tiny
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[onnx]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e '.[onnx]'")
@@ -43,7 +43,7 @@ def assert_equal(vocoder: Vocoder, file: Path, mel: torch.Tensor) -> None:
 @pytest.mark.parametrize("version", ["v3", "v4"])
 def test_graph_equals_eager(tmp_path: Path, version: str, opset: int) -> None:
     """ONNX Runtime gives eager's output at 100 dB or more; names, shape, opset and weights are in the one file."""
-    vocoder = tiny(version)
+    vocoder = smooth(tiny(version))
     mel = speech_mels(log_mel(default_speech(), vocoder.spec), 2, 9)
     file = tmp_path / "vocoder.onnx"
     export_onnx(vocoder, mel, file, opset)
@@ -60,7 +60,7 @@ def test_an_open_graph_equals_eager_at_every_shape(tmp_path: Path, version: str,
     """With batch and frames open, ONNX Runtime gives eager's output at 100 dB or more at several of each."""
     if opset > 20:
         pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install -e '.[onnx]'")
-    vocoder = tiny(version)
+    vocoder = smooth(tiny(version))
     file = tmp_path / "vocoder.onnx"
     # The frames that it is traced with have divisors in common with what a form cuts the signal into; others have not.
     export_onnx(vocoder, torch.zeros(1, 100, 8), file, opset, dynamic=True)
@@ -85,7 +85,7 @@ def test_the_blocks_of_a_stage_share_their_first_product(tmp_path: Path, dynamic
 @pytest.mark.parametrize("version", ["v3", "v4"])
 def test_float16_sounds_like_float16(tmp_path: Path, version: str, opset: int) -> None:
     """A float16 graph with open shapes runs, and is as near to float32 as that precision gets."""
-    vocoder = tiny(version)
+    vocoder = smooth(tiny(version))
     file = tmp_path / "vocoder.onnx"
     export_onnx(vocoder, torch.zeros(1, 100, 9, dtype=torch.float16), file, opset, dynamic=True)
     for batch, frames in ((1, 19), (2, 47)):

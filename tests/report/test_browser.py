@@ -10,7 +10,7 @@ import pytest
 
 from bench.case import Case
 from bench.compare.history import append_history
-from bench.records.schema import Record, Status
+from bench.records.schema import Record, Speed, Status
 from bench.report.render import write_report
 from tests.conftest import ROOT, SweepRun
 from tests.synthetic_records import changed, failed_record, given, speed_of, sweep_records, with_audio, write_run
@@ -51,7 +51,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     for night in range(9):
         factor = (1.0, 1.3, 1.1)[night // 3]
         at = f"2025-12-{night + 1:02}T00:00:00+00:00"
-        past = [faster(record, factor) for record in records if speed_of(record).timing]
+        past = [faster(record, factor) for record in records if (speed := record.answer(Speed)) and speed.timing]
         earlier = [replace(record, run_id=f"night-{night}", recorded_at=at) for record in past]
         append_history(write_run(tmp_path_factory.mktemp(f"night-{night}"), earlier), history)
     smaller = [

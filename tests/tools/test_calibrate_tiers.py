@@ -1,29 +1,18 @@
 """The committed tiers follow from the committed table, and the emulations round as they say."""
 
-import importlib.util
-import sys
 import tomllib
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-import bench
 from bench.quality import Fidelity, judge, load_tiers
-
-ROOT = Path(bench.__file__).parents[1]
+from tests.tools.scripts import load
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
     """The calibration script as a module."""
-    spec = importlib.util.spec_from_file_location("calibrate_tiers", ROOT / "tools" / "calibrate_tiers.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("calibrate_tiers")
 
 
 def test_the_tiers_are_those_that_the_table_gives(tool: ModuleType) -> None:

@@ -1,25 +1,17 @@
 """Figures of pages are those of the records."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.tools.scripts import load
 
 
 @pytest.fixture(scope="module")
 def check_figures() -> ModuleType:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("check_figures", ROOT / "tools" / "check_figures.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("check_figures")
 
 
 def test_every_figure_of_the_pages_is_in_the_records(

@@ -46,7 +46,7 @@ def test_synthetic_activations_keep_their_size(version: str) -> None:
     mel = speech_mels(log_mel(default_speech(), model.spec), 2, 12)
     with torch.inference_mode():
         audio = model(mel)
-    assert len(levels) > 5
+    assert len(levels) >= 5
     assert all(0.4 < level < 2.5 for level in levels.values()), levels
     rms = audio.square().mean(dim=(1, 2)).sqrt()
     assert ((rms > 0.05) & (rms < 0.2)).all()
