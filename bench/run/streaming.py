@@ -7,7 +7,7 @@ length, or of two where the runner takes both.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from statistics import median
@@ -32,6 +32,8 @@ from bench.run.session import Prepared, Session, outcome
 from bench.run.validity import check_precision
 from bench.spec import VocoderSpec
 
+# A runner for one length is prepared for the windows of every stream where that takes at most this long.
+MOST_BUILD_S = 10.0
 # Lengths of chunks in seconds, by the name that a stream of that length has in the record.
 CHUNKS_S = {"100ms": 0.1, "250ms": 0.25, "500ms": 0.5, "1000ms": 1.0}
 Sound = NDArray[np.float32]
@@ -125,7 +127,9 @@ def _stream(case: Case, session: Session) -> dict[str, Any]:
         with session.active(case):
             whole = _whole(prepared, case, spec)
             precision = check_precision(prepared.runner.effective(prepared.mel))
-        for name, plan in plans(case.frames, halo, spec).items():
+        wanted = plans(case.frames, halo, spec)
+        _check_builds(prepared, spec, wanted.values())
+        for name, plan in wanted.items():
             found[name] = _measure(plan, case, session, prepared, mel, whole)
         build = prepared.runner.build
     return {
@@ -158,6 +162,16 @@ def _measure(plan: Plan, case: Case, session: Session, prepared: Prepared, mel: 
         play(plan.stream(run, given), spec.sample_rate)
         trials = _trials(lambda: play(plan.stream(run, given), spec.sample_rate), session.settings.stop)
     return _summary(plan, case, trials, whole, session)
+
+
+def _check_builds(prepared: Prepared, spec: VocoderSpec, wanted: Iterable[Plan]) -> None:
+    """Refuses to build for minutes what one build for a range of lengths would serve."""
+    lengths = sorted({plan.window_frames for plan in wanted if not _takes(prepared, spec, plan.of_one_length())})
+    if lengths and prepared.runner.build.cost_s > MOST_BUILD_S:
+        raise UnsupportedError(
+            f"streams have calls of {', '.join(map(str, lengths))} frames, and a build for one length takes "
+            f"{prepared.runner.build.cost_s:.0f} s: give an option for a range, such as shapes=dynamic or dynamic=on."
+        )
 
 
 def _takes(prepared: Prepared, spec: VocoderSpec, plan: Plan) -> bool:

@@ -53,7 +53,7 @@ def settings(directory: Path, tmp_path: Path) -> Settings:
 def plant() -> Iterator[dict[str, object]]:
     """A backend ``planted``: eager for its own shape alone, with a delay, and its shapes and calls kept."""
     before = dict(backends())
-    seen: dict[str, object] = {"shapes": [], "delay_s": 0.0, "any": False}
+    seen: dict[str, object] = {"shapes": [], "delay_s": 0.0, "any": False, "build_s": 0.0}
 
     class Planted(Backend):
         """Does what the test says."""
@@ -78,7 +78,8 @@ def plant() -> Iterator[dict[str, object]]:
                 wave = runner.run(mel)
                 return buffers.setdefault(tuple(wave.shape), torch.empty_like(wave)).copy_(wave)
 
-            return replace(runner, run=run, takes=lambda _: bool(seen["any"]))
+            build = replace(runner.build, build_s=float(str(seen["build_s"])))
+            return replace(runner, run=run, build=build, takes=lambda _: bool(seen["any"]))
 
     register(Planted)
     yield seen
@@ -146,6 +147,15 @@ def test_a_backend_for_one_shape(settings: Settings, plant: dict[str, object]) -
     expected = [frames for index, frames in enumerate(expected) if index == 0 or frames != 60]
     assert plant["shapes"] == [(1, 100, frames) for frames in expected]
     assert all(stream.verdict == "pass" for stream in result.streams() if stream.join == "halo")
+
+
+def test_a_backend_that_builds_for_minutes(settings: Settings, plant: dict[str, object]) -> None:
+    """Windows of other lengths are not built one by one; a sentence says what to do."""
+    plant["build_s"] = 90.0
+    refused = streamed(settings, "planted")
+    assert refused.status is Status.UNSUPPORTED
+    assert "and a build for one length takes 90 s: give an option for a range, such as shapes=dynamic" in refused.reason
+    assert plant["shapes"] == [(1, 100, 60)]
 
 
 def test_what_is_no_stream(settings: Settings) -> None:
