@@ -33,7 +33,7 @@ def test_both_paths_sound_as_before(version: str, parallel: bool) -> None:
     requests = ([100], [300, 400, 77], [1, 2])
     before = [heard(tts, sentences, parallel=parallel) for sentences in requests]
     shapes, tts.calls = tts.calls, []
-    accelerate(tts, "torchscript", "fp32")
+    accelerate(tts, "eager", "fp32")
     for sentences, expected in zip(requests, before, strict=True):
         assert apart(heard(tts, sentences, parallel=parallel), expected) <= STEPS
     assert tts.calls == shapes
@@ -157,7 +157,7 @@ def test_two_requests_at_once(planted: Planted) -> None:
 def test_many_requests_one_after_another() -> None:
     """The collector and the emptied cache after each request take nothing that the runner needs."""
     tts = TTS("v4")
-    accelerate(tts, "torchscript", "fp32")
+    accelerate(tts, "eager", "fp32")
     first = heard(tts, [120, 90])
     for _ in range(3):
         assert apart(heard(tts, [120, 90]), first) == 0

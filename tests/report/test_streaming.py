@@ -71,7 +71,8 @@ def test_every_stream_has_a_line(tmp_path: Path) -> None:
 
 def test_the_section_is_part_of_the_report(tmp_path: Path) -> None:
     """HTML and Markdown have the figures, and the page the section; without streams there is none."""
-    folder = write_run(tmp_path / "run", [speed_record(EAGER), streaming_record(EAGER, halo_250ms=stream("halo"))])
+    every = {name: stream(name.partition("_")[0]) for name in Streaming.__dataclass_fields__ if "ms" in name}
+    folder = write_run(tmp_path / "run", [speed_record(EAGER), streaming_record(EAGER, **every)])
     section = StreamingSection(Page(load_run(folder), str))
     assert section.shown
     html, markdown = str(section.html()), "\n".join(section.markdown())
