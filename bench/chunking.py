@@ -116,6 +116,66 @@ def stream_chunks(
         yield wave[..., (start - left) * upsample : (end - left) * upsample]
 
 
+@dataclass(frozen=True)
+class Window:
+    """What is vocoded for a chunk, and which of its frames are the chunk, both in frames of the utterance."""
+
+    left: int
+    right: int
+    start: int
+    end: int
+
+
+def windows(frames: int, chunk_frames: int, halo: int, *, short_first: bool = False) -> list[Window]:
+    """Chunks with a halo, every window of one length, so that one engine or graph serves all.
+
+    A window at an end of the utterance has more than its halo on the other side, which changes nothing: a chunk has
+    its whole halo or the utterance's own end on either side.
+
+    Args:
+        frames: Of the utterance.
+        chunk_frames: Of a chunk.
+        halo: Frames on either side.
+        short_first: Whether the first window ends with its halo: sound that begins sooner, for a second length.
+
+    Raises:
+        InputError: a chunk without frames, a negative halo, or an empty utterance.
+
+    >>> [(window.left, window.right) for window in windows(100, 40, 10)]
+    [(0, 60), (30, 90), (40, 100)]
+    """
+    if chunk_frames < 1 or halo < 0 or frames < 1:
+        raise InputError("chunks need at least one frame, a halo of at least 0 and a mel that is not empty")
+    length = min(chunk_frames + 2 * halo, frames)
+    found = []
+    for start in range(0, frames, chunk_frames):
+        end = min(start + chunk_frames, frames)
+        left = min(max(start - halo, 0), frames - length)
+        found.append(Window(left, left + length, start, end))
+    if short_first:
+        found[0] = Window(0, min(chunk_frames + halo, frames), 0, found[0].end)
+    return found
+
+
+def stream_windows(
+    run: Callable[[Tensor], Tensor],
+    mel: Tensor,
+    chunk_frames: int,
+    halo: int,
+    upsample: int,
+    *,
+    short_first: bool = False,
+) -> Iterator[Tensor]:
+    """The chunks of :func:`stream_chunks`, vocoded in the windows of :func:`windows`.
+
+    Raises:
+        InputError: as :func:`windows`.
+    """
+    for window in windows(mel.shape[-1], chunk_frames, halo, short_first=short_first):
+        wave = run(mel[..., window.left : window.right].contiguous())
+        yield wave[..., (window.start - window.left) * upsample : (window.end - window.left) * upsample]
+
+
 def cost_factor(frames: int, chunk_frames: int, halo: int) -> float:
     """Frames computed in chunks over frames of the utterance: what the halo costs.
 
@@ -182,6 +242,50 @@ def vocode_sola(run: Callable[[Tensor], Tensor], mel: Tensor, chunk_frames: int,
         tail = wave[-length:]
         joined.append(wave[:-length] if index < count - 1 else wave)
     return torch.cat(joined)[length:][: frames * upsample].view(1, 1, -1)
+
+
+def stream_sola(
+    run: Callable[[Tensor], Tensor], mel: Tensor, chunk_frames: int, overlap: int, upsample: int
+) -> Iterator[Tensor]:
+    """Streams with GPT-SoVITS's join: chunks vocoded alone, the next one searched and cross-faded as it comes.
+
+    The joins are those of :func:`vocode_sola`. That one vocodes all chunks in one call, as GPT-SoVITS does, so that
+    nothing can be played before everything is computed; here a chunk is given out as soon as it is there, but for the
+    ``overlap`` frames that the next one is joined to.
+
+    Args:
+        run: As for :func:`vocode_chunked`; every call has ``chunk_frames + overlap`` frames.
+        mel: ``(1, bands, frames)``.
+        chunk_frames: New frames of a chunk.
+        overlap: Frames that neighbours share; 12 in GPT-SoVITS.
+        upsample: Samples a frame.
+
+    Yields:
+        ``(1, 1, samples)`` each; together at most ``frames * upsample`` samples.
+
+    Raises:
+        InputError: more than one item, or chunks that are not longer than the overlap.
+    """
+    if mel.shape[0] != 1 or overlap < 1 or chunk_frames <= overlap:
+        raise InputError("SOLA streams one item at a time, in chunks longer than an overlap of at least 1")
+    frames = mel.shape[-1]
+    count = max(1, math.ceil((frames - overlap) / chunk_frames))
+    padded = pad_to_chunk(mel, count * chunk_frames + overlap)
+    length, left = overlap * upsample, frames * upsample
+    fade = torch.hann_window(2 * length, dtype=torch.float32, device=mel.device)
+    tail = None
+    for index in range(count):
+        start = index * chunk_frames
+        wave = run(padded[..., start : start + chunk_frames + overlap].contiguous()).float().flatten()
+        if tail is not None:
+            wave = wave[_best_join(tail, wave) :].clone()
+            wave[:length] = fade[:length] * wave[:length] + fade[length:] * tail
+        # The runner may use its memory again before the next join.
+        tail = wave[-length:].clone()
+        ready = (wave[:-length] if index < count - 1 else wave)[:left]
+        left -= len(ready)
+        if len(ready):
+            yield ready.view(1, 1, -1)
 
 
 def _best_join(tail: Tensor, wave: Tensor) -> int:

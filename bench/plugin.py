@@ -170,9 +170,13 @@ class SweepProgress:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test a case."""
+    """One test a case; a stream is of each configuration's longest."""
     if "case" in metafunc.fixturenames and _SWEEP in metafunc.config.stash:
+        from bench.run.whole import utterances
+
         cases = metafunc.config.stash[_SWEEP].cases
+        if "conclude_streaming" in metafunc.fixturenames:
+            cases = utterances(cases)
         metafunc.parametrize("case", cases, ids=[case.id for case in cases])
 
 
@@ -280,6 +284,17 @@ def conclude_quality(sweep: "Sweep") -> Callable[["Record"], None]:
             pytest.fail(f"fidelity fails: {sound.reason}", pytrace=False)
         if sound is not None and sound.verdict == "warn":
             sweep.warnings.append(f"fidelity of {record.id}: {sound.reason}")
+
+    return conclude
+
+
+@pytest.fixture
+def conclude_streaming(sweep: "Sweep") -> Callable[["Record"], None]:
+    """Files a record, and passes, skips or fails by its status; how a stream sounds is a figure."""
+
+    def conclude(record: "Record") -> None:
+        _file(record, sweep)
+        _judge(record)
 
     return conclude
 

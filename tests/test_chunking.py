@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bench.audio.mel import default_speech, log_mel, speech_mels
@@ -16,8 +18,11 @@ from bench.chunking import (
     pad_to_chunk,
     receptive_field,
     stream_chunks,
+    stream_sola,
+    stream_windows,
     vocode_chunked,
     vocode_sola,
+    windows,
 )
 from bench.errors import InputError
 from bench.vocoders import Vocoder
@@ -267,3 +272,91 @@ def test_impossible_sola(batch: int, chunk: int, overlap: int) -> None:
     """Batches, chunks that are all overlap, and no overlap are refused."""
     with pytest.raises(InputError, match="SOLA joins one item at a time"):
         vocode_sola(linear, torch.zeros(batch, 4, 40), chunk, overlap, 3)
+
+
+@pytest.mark.parametrize("name", ["v3", "v4"])
+@pytest.mark.parametrize(
+    ("frames", "chunk", "short"), [(97, 9, True), (97, 48, False), (60, 60, True), (30, 94, False)]
+)
+def test_windows_of_one_length_are_exact_too(name: str, frames: int, chunk: int, short: bool) -> None:
+    """Calls have the same shape but for a short first one, and the joined chunks are the whole utterance."""
+    vocoder = SMALL[name]()
+    halo, mel = receptive_field(vocoder).halo, speech(vocoder, frames)
+    shapes = set()
+
+    def run(part: Tensor) -> Tensor:
+        shapes.add(part.shape[-1])
+        with torch.inference_mode():
+            return vocoder(part)  # type: ignore[no-any-return]
+
+    chunks = list(stream_windows(run, mel, chunk, halo, vocoder.spec.upsample, short_first=short))
+    with torch.inference_mode():
+        assert snr_db(vocoder(mel), torch.cat(chunks, dim=-1)) > 90
+    first = {min(chunk + halo, frames)} if short else set()
+    assert first <= shapes <= first | {min(chunk + 2 * halo, frames)}
+    assert [wave.shape[-1] for wave in chunks[:-1]] == [chunk * vocoder.spec.upsample] * (len(chunks) - 1)
+
+
+def test_a_halo_that_is_too_small_is_heard_in_windows() -> None:
+    """The check above can fail: without a halo the chunks differ."""
+    vocoder = SMALL["v4"]()
+    mel = speech(vocoder, 97)
+    with torch.inference_mode():
+        chunks = list(stream_windows(vocoder, mel, 9, 0, vocoder.spec.upsample))
+        assert snr_db(vocoder(mel), torch.cat(chunks, dim=-1)) < 40
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 300), st.integers(1, 120), st.integers(0, 40), st.booleans())
+def test_windows_hold_what_a_chunk_depends_on(frames: int, chunk: int, halo: int, short: bool) -> None:
+    """Chunks cover the utterance once, each with its halo or the utterance's end on either side."""
+    found = windows(frames, chunk, halo, short_first=short)
+    assert [window.start for window in found] == list(range(0, frames, chunk))
+    assert [window.end for window in found] == [*(window.start for window in found[1:]), frames]
+    for window in found:
+        assert 0 <= window.left <= max(window.start - halo, 0)
+        assert min(window.end + halo, frames) <= window.right <= frames
+    assert len({window.right - window.left for window in found[short:]}) <= 1
+
+
+def sines(mel: Tensor) -> Tensor:
+    """A vocoder whose sound tells where it is in the utterance: a slow sine of the frame number in the first band."""
+    frame = mel[:, :1].repeat_interleave(20, dim=-1) + torch.arange(20).repeat(mel.shape[-1]) / 20
+    return torch.sin(frame)
+
+
+@pytest.mark.parametrize("chunk", [13, 23, 94])
+def test_sola_streams_a_signal_that_fits_without_a_seam(chunk: int) -> None:
+    """Where neighbours agree on what they share, the join finds no better place, and the result is the whole."""
+    mel = torch.arange(150.0).repeat(1, 2, 1)
+    calls = []
+
+    def run(part: Tensor) -> Tensor:
+        calls.append(part.shape[-1])
+        return sines(part)
+
+    pieces = list(stream_sola(run, mel, chunk, 12, 20))
+    joined = torch.cat(pieces, dim=-1)
+    whole = sines(mel)
+    assert set(calls) == {chunk + 12}
+    assert joined.shape == whole.shape
+    assert snr_db(whole, joined) > 60
+    assert pieces[0].shape[-1] == 20 * chunk
+
+
+def test_sola_streams_through_a_buffer_that_is_used_again() -> None:
+    """What the next chunk is joined to is kept, and not read from the runner's memory."""
+    mel = torch.randn(1, 2, 90)
+    buffer = torch.empty(1, 1, 35 * 20)
+    fresh = torch.cat(list(stream_sola(sines, mel, 23, 12, 20)), dim=-1)
+    again = torch.cat([piece.clone() for piece in stream_sola(lambda m: buffer.copy_(sines(m)), mel, 23, 12, 20)], -1)
+    assert torch.equal(fresh, again)
+
+
+def test_what_sola_cannot_stream() -> None:
+    """Two items, and chunks that are all overlap."""
+    for batch, chunk in ((2, 23), (1, 12)):
+        with pytest.raises(InputError, match="SOLA streams one item at a time, in chunks longer than an overlap"):
+            next(stream_sola(sines, torch.zeros(batch, 2, 90), chunk, 12, 20))
+    with pytest.raises(InputError, match="at least one frame"):
+        windows(10, 0, 3)

@@ -102,6 +102,7 @@ def recommend(
     frames: int | None = None,
     max_build_s: float | None = None,
     device: str | None = None,
+    precision: str | None = None,
 ) -> Recommendation:
     """The best configuration of a run.
 
@@ -113,6 +114,7 @@ def recommend(
             length, or for throughput and energy for any length.
         max_build_s: Longest build that is acceptable.
         device: ``"cpu"`` or ``"cuda:N"``, where the run was on several.
+        precision: Name of the only precision that takes part; None for any.
 
     Raises:
         InputError: nothing in the run may be recommended; the sentence says what was ruled out and why.
@@ -125,7 +127,10 @@ def recommend(
     group = _group(run.groups, version, device)
     ruled_out = _without_figures(run.rows, version)
     fit: list[Row] = []
-    for row in _at(group.rows, OBJECTIVES[objective], version, frames):
+    rows = [row for row in group.rows if precision in (None, row.case.precision)]
+    if not rows:
+        raise InputError(f"the run has no timed case of {version} in {precision}")
+    for row in _at(rows, OBJECTIVES[objective], version, frames):
         reason = _reason_against(group, row, max_build_s)
         if reason is None:
             fit.append(row)

@@ -25,7 +25,8 @@ def records_frame(records: Iterable[Record]) -> "pd.DataFrame":
     columns = ["id", *_columns(Record)]
     rows = [{"id": record.id, **_row(record, frozenset(columns))} for record in records]
     extra = sorted({key for row in rows for key in row} - set(columns))
-    return pd.DataFrame(rows, columns=columns + extra).set_index("id")
+    # Copied into few blocks: a frame of a hundred columns from rows is one of many, which pandas warns of.
+    return pd.DataFrame(rows, columns=columns + extra).set_index("id").copy()
 
 
 def _row(record: Record, columns: frozenset[str]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def _judge_runner(case: Case, session: Session, prepared: Prepared) -> dict[str,
     device = session.device
     vocoder = session.vocoder(case.version)
     spec = vocoder.spec
-    tier = _tier(case, device)
+    tier = tier_of(case, device)
     clock = clock_for(device)
     inputs = session.voice(case.version).inputs(case.batch, case.frames)
     given = prepared.runner.dtype
@@ -179,7 +179,7 @@ def _given(item: Tensor, given: torch.dtype) -> Tensor:
     return item[None].to(given).to(torch.float32)
 
 
-def _tier(case: Case, device: torch.device) -> str:
+def tier_of(case: Case, device: torch.device) -> str:
     """Whose limits apply: autocast is judged as what it lowers to."""
     if case.precision == "autocast" and autocast_dtype(device) is torch.bfloat16:
         return "bf16"

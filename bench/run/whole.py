@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bench.case import Case
+from bench.case import Case, configuration
 from bench.errors import InputError
 from bench.measure.disturbance import busy_processors
 from bench.measure.environment import physical_cores
@@ -191,6 +191,17 @@ def grouped(cases: Sequence[Case]) -> list[Case]:
     for case in cases:
         places.setdefault((case.version, case.precision, case.backend), []).append(case)
     return [case for group in places.values() for case in group]
+
+
+def utterances(cases: Sequence[Case]) -> list[Case]:
+    """What is streamed of a sweep: of every configuration the longest case of one item, in the order of the cases."""
+    longest: dict[tuple[str, str], Case] = {}
+    for case in cases:
+        place = (case.version, configuration(case))
+        if case.batch == 1 and (place not in longest or case.frames > longest[place].frames):
+            longest[place] = case
+    chosen = set(longest.values())
+    return [case for case in cases if case in chosen]
 
 
 def _resumed(directory: Path) -> tuple[list[Case], Settings, Plan]:
