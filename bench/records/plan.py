@@ -1,5 +1,6 @@
 """``run.json``: what a run set out to do, so that whoever reads it sees what is missing."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,7 +62,8 @@ def write_plan(directory: Path, plan: Plan) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    write_whole(directory / PLAN_FILE, msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
+    # Escapes hold what msgspec's writer refuses: names that are not UTF-8.
+    write_whole(directory / PLAN_FILE, json.dumps(msgspec.to_builtins(plan), indent=1).encode() + b"\n")
 
 
 def read_plan(directory: Path) -> Plan | None:
@@ -76,7 +78,7 @@ def read_plan(directory: Path) -> Plan | None:
     try:
         if file.stat().st_size > _LIMIT_BYTES:
             raise InputError(f"{file} is too large for a plan")
-        plan = msgspec.json.decode(file.read_bytes(), type=Plan)
+        plan = msgspec.convert(json.loads(file.read_bytes()), Plan)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

@@ -84,9 +84,13 @@ def write_line(message: Job | Answer) -> bytes:
 
 
 def read_line(line: bytes, message: type[Message]) -> Message:
-    """Reads a line of :func:`write_line`.
+    """Reads a line of :func:`write_line`; names that are not UTF-8 come back as they were.
 
     Raises:
         msgspec.DecodeError: it is none.
     """
-    return msgspec.json.decode(line, type=message)
+    try:
+        plain = json.loads(line)
+    except ValueError as error:
+        raise msgspec.DecodeError(str(error)) from error
+    return msgspec.convert(plain, message)
