@@ -1,6 +1,7 @@
 """The table of options: defaults, old spellings, and one sentence for a wrong value, for pytest and the CLI alike."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ def test_every_option_arrives() -> None:
         "static_baseline": "best",
         "threads": "2",
         "seed": "5",
+        "repeats": "4",
+        "rebuilds": "2",
         "in_process": "yes",
         "case_limit_s": "7.5",
         "build_limit_s": "60",
@@ -56,7 +59,7 @@ def test_every_option_arrives() -> None:
     assert (options.in_process, options.case_limit_s, options.build_limit_s) == (True, 7.5, 60.0)
     assert (options.memory_limit_gib, options.sweep_limit_s) == (2.0, 1e4)
     stop = StopRule(max_rounds=17)
-    assert options.settings("id", "cuda:1", 8, stop) == Settings(
+    assert replace(options, in_process=False).settings("id", "cuda:1", 8, stop) == Settings(
         run_id="id",
         results=str(Path("elsewhere").absolute()),
         device="cuda:1",
@@ -67,6 +70,8 @@ def test_every_option_arrives() -> None:
         engine_cache="off",
         static_baseline="best",
         stop=stop,
+        repeats=4,
+        rebuilds=2,
     )
 
 
