@@ -11,7 +11,6 @@ from bench.records.run import Run
 from bench.records.writing import write_whole
 from bench.report.figures.plot import Plot
 from bench.report.figures.style import PAPER
-from bench.report.notes import notes_of
 from bench.report.section import Section
 
 # A spreadsheet runs a cell that starts with one of these.
@@ -21,9 +20,6 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def summary_markdown(run: Run, sections: Iterable[Section]) -> str:
     """The report in one screen of Markdown: what to know, and what each section says in short."""
     lines = [f"# Vocoder benchmark: {escape(run.name)}", ""]
-    notes = [f"> {escape(note)}" for note in notes_of(run)]
-    if notes:
-        lines += ["\n>\n".join(notes), ""]
     for section in sections:
         lines += section.markdown()
     return "\n".join(lines).rstrip() + "\n"

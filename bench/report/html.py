@@ -6,7 +6,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report.promises.checks import HELD, NOT_HELD
+from bench.report.promises import HELD, NOT_HELD
 
 _TONES = {HELD: "good", NOT_HELD: "bad", "pass": "good", "reference": "good", "fail": "bad"}
 

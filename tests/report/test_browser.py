@@ -51,7 +51,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     for night in range(9):
         factor = (1.0, 1.3, 1.1)[night // 3]
         at = f"2025-12-{night + 1:02}T00:00:00+00:00"
-        past = [faster(record, factor) for record in records if speed_of(record).timing]
+        past = [faster(record, factor) for record in records if record.kind == "speed" and record.result]
         earlier = [replace(record, run_id=f"night-{night}", recorded_at=at) for record in past]
         append_history(write_run(tmp_path_factory.mktemp(f"night-{night}"), earlier), history)
     smaller = [

@@ -110,8 +110,8 @@ def test_the_answer_comes_first_with_figures_and_weights(report: Written) -> Non
     """The page's first sentences name the configuration, its figures with intervals, and the weights."""
     text = Page(report.html).text
     start = text.index("The answer")
-    first = text[start : start + 400]
-    assert "ship tensorrt fp16" in first
+    first = text[start : start + 700]
+    assert "Run v3 with Torch-TensorRT fp16" in first
     assert re.search(r"\d+\.\d+ ms \[\d+\.\d+, \d+\.\d+\]", first)
     assert "synthetic weights (seed 0)" in first
 
@@ -138,7 +138,7 @@ def test_how_it_was_measured_is_said(report: Written) -> None:
 def test_the_companions_stand_beside_the_page(report: Written) -> None:
     """summary.md has the answer, the weights and the promises; the CSV has a line a record."""
     summary = report.summary.read_text(encoding="utf-8")
-    assert "ship tensorrt fp16" in summary
+    assert "Run v3 with Torch-TensorRT fp16" in summary
     assert "synthetic weights" in summary
     assert "held" in summary
     assert len(report.csv.read_text(encoding="utf-8").splitlines()) == 1 + len(sweep_records(versions=("v3",)))
