@@ -10,9 +10,9 @@ from bench.records.frame import records_frame
 from bench.records.run import Run
 from bench.records.writing import write_whole
 from bench.report.figures.plot import Plot
-from bench.report.figures.style import PAPER
 from bench.report.section import Section
 
+_PAPER = "#fdfdfe"
 # A spreadsheet runs a cell that starts with one of these.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -52,7 +52,7 @@ def write_figures(plots: Iterable[Plot], folder: Path) -> list[Path]:
     written = []
     for plot in (plot for plot in plots if plot.svg):
         file = folder / f"{plot.name}.svg"
-        svg = str(plot.svg).replace('style="', f'style="background:{PAPER};', 1)
+        svg = plot.svg.replace("<svg ", f'<svg style="background:{_PAPER}" ', 1)
         write_whole(file, svg)
         written.append(file)
     return written
