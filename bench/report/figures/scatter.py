@@ -1,5 +1,6 @@
 """Points of two figures, numbered as in the legend."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,8 @@ from bench.records.rows import Row
 from bench.report.figures.plot import Key
 from bench.report.figures.series import channels, point
 from bench.report.figures.vega import Spec
+
+_NEAR = 0.1  # of an axis
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,12 @@ def scatter(
         y: The vertical axis.
         under: Layers beneath the points.
     """
-    numbers = {name: str(index + 1) for index, name in enumerate(legend)}
+    order = list(legend)
     values = [
-        point(row, legend[row.configuration], x=one, y=other, number=numbers[row.configuration])
+        point(row, legend[row.configuration], x=one, y=other, number=order.index(row.configuration) + 1)
         for row, one, other in places
     ]
+    labels = _labels(values, x, y)
     both = channels(list(legend.values()))
     tip = [
         {"field": "name", "type": "nominal", "title": "configuration"},
@@ -59,7 +63,37 @@ def scatter(
         {"mark": {"type": "point", "size": 90}, "encoding": {**axes, **both, "tooltip": tip}},
         {
             "mark": {"type": "text", "align": "left", "dx": 8, "dy": -8},
-            "encoding": {**axes, "text": {"field": "number", "type": "nominal"}},
+            "data": {"values": labels},
+            "encoding": {**axes, "text": {"field": "numbers", "type": "nominal"}},
         },
     ]
     return {"height": 340, "data": {"values": values}, "layer": [*under, *marks]}
+
+
+def _labels(values: list[dict[str, Any]], x: Axis, y: Axis) -> list[dict[str, Any]]:
+    """Numbers of points; those that lie next to one another share a label at the first of them."""
+    across, up = _shares(values, "x", x), _shares(values, "y", y)
+    labels: list[dict[str, Any]] = []
+    firsts: list[int] = []
+    for index, value in enumerate(values):
+        near = next(
+            (
+                place
+                for place, first in enumerate(firsts)
+                if abs(across[index] - across[first]) < _NEAR and abs(up[index] - up[first]) < _NEAR
+            ),
+            None,
+        )
+        if near is None:
+            firsts.append(index)
+            labels.append({"name": "", "x": value["x"], "y": value["y"], "numbers": str(value["number"])})
+        else:
+            labels[near]["numbers"] += f", {value['number']}"
+    return labels
+
+
+def _shares(values: list[dict[str, Any]], name: str, axis: Axis) -> list[float]:
+    """Where values lie on an axis, from 0 to 1."""
+    places = [math.log(value[name]) if axis.log else value[name] for value in values]
+    low, high = min(places, default=0.0), max(places, default=1.0)
+    return [(place - low) / ((high - low) or 1.0) for place in places]

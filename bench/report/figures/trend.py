@@ -9,6 +9,7 @@ from bench.report.figures.plot import Drawing
 from bench.report.figures.vega import INK, MUTED, Spec
 from bench.report.text import MIB
 
+_TEXT_HEIGHT = 15  # pixels
 _WORSE, _BETTER = "var(--bad, #a63a00)", "var(--good, #0b6b4f)"
 
 
@@ -31,7 +32,7 @@ def trend_figure(item: Trend, changes: tuple[str, ...]) -> Drawing:
     y = {
         "type": "quantitative",
         "title": title,
-        "scale": {"zero": False, "padding": 26},
+        "scale": {"zero": False, "padding": 30},
         "axis": {"format": ".4~r", "tickCount": 4},
     }
     x = {
@@ -72,7 +73,7 @@ def _levels(item: Trend, values: list[float | None], x: Spec, y: Spec) -> list[S
 
 def _steps(item: Trend, changes: tuple[str, ...], x: Spec) -> list[Spec]:
     layers: list[Spec] = []
-    for step, words in zip(item.steps, changes, strict=True):
+    for place_in_order, (step, words) in enumerate(zip(item.steps, changes, strict=True)):
         colour = _WORSE if step.worse else _BETTER
         data = {"values": [{"name": "", "at": step.index - 0.5, "words": words}]}
         place = {"x": {**x, "field": "at"}}
@@ -81,6 +82,6 @@ def _steps(item: Trend, changes: tuple[str, ...], x: Spec) -> list[Spec]:
         right = 2 * step.index > len(item.values)
         text = {"type": "text", "align": "right" if right else "left", "dx": -4 if right else 4, "baseline": "top"}
         layers.append({"data": data, "mark": rule, "encoding": place})
-        top = {"y": {"value": 0}, "text": {"field": "words", "type": "nominal"}}
+        top = {"y": {"value": _TEXT_HEIGHT * (place_in_order % 3)}, "text": {"field": "words", "type": "nominal"}}
         layers.append({"data": data, "mark": text, "encoding": {**place, **top}})
     return layers

@@ -4,6 +4,9 @@ const embed = async (figure) => {
   const target = figure.querySelector(".chart");
   const options = { mode: "vega-lite", actions: false, renderer: "svg", ast: true, tooltip: { theme: "page" } };
   const { view } = await vegaEmbed(target, spec, options);
+  const svg = target.querySelector("svg");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", spec.description);
   const hidden = new Set();
   for (const button of figure.querySelectorAll(".legend button")) {
     button.disabled = false;
