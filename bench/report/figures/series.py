@@ -32,13 +32,23 @@ def keys(group: Group, rows: Iterable[Row]) -> dict[str, Key]:
     order = sorted(wanted, key=lambda name: fastest.index(name) if name in fastest else len(fastest))
     first = [name for name in order if name == "eager fp32"]
     chosen = [*first, *(name for name in order if name not in first)][:SHOWN]
-    alike: defaultdict[tuple[str, str], int] = defaultdict(int)
+    dashes = _dashes(group)
     found = {}
     for name in sorted(chosen, key=order.index):
         drawn = style(wanted[name].case)
-        index = alike[drawn.colour, drawn.shape]
-        alike[drawn.colour, drawn.shape] += 1
-        found[name] = Key(names[name], name, drawn.colour, drawn.shape, _DASHES[index % len(_DASHES)])
+        found[name] = Key(names[name], name, drawn.colour, drawn.shape, dashes[name])
+    return found
+
+
+def _dashes(group: Group) -> dict[str, tuple[int, ...]]:
+    """Dashes that tell apart what has one colour and marker, the same in every figure of a group."""
+    alike: defaultdict[tuple[str, str], int] = defaultdict(int)
+    found = {}
+    for row in (*headline(group), *group.rows, *group.judged):
+        if row.configuration not in found:
+            drawn = style(row.case)
+            found[row.configuration] = _DASHES[alike[drawn.colour, drawn.shape] % len(_DASHES)]
+            alike[drawn.colour, drawn.shape] += 1
     return found
 
 
