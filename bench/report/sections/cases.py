@@ -15,7 +15,7 @@ from bench.report.names import short_names
 from bench.report.section import Section
 from bench.report.text import cell, heading, interval, mebibytes, number
 
-SAMPLE_BYTES = 2**20
+SAMPLE_BYTES = 2**18
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class Table:
 
 
 def table(run: Run) -> Table:
-    """Every row of a run, with the samples of as many as 1 MiB holds, the shortest first."""
+    """Every row of a run, with the samples of as many as 256 KiB hold, the shortest first."""
     texts = [tuple(column.cell(row) for column in COLUMNS) for row in run.rows]
     kept = [index for index in range(len(COLUMNS)) if any(cells[index] for cells in texts)]
     samples = _samples(run)
