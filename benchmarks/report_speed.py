@@ -1,7 +1,7 @@
 """Time and size of a report over 5,000 records: ``python -m benchmarks.report_speed [RECORDS]``.
 
 The records are those of the largest published run, again and again at other lengths; what is measured is the
-rendering, from the records file to the three files on disk. The limits are 60 s on two cores and 15 MB.
+rendering, from the records file to the three files on disk. The limits are 30 s on two cores and 6 MB.
 """
 
 import os
@@ -57,7 +57,7 @@ def main() -> int:
     print(f"{number} records in {seconds:.1f} s on {cores} cores")
     for name, megabytes in sizes.items():
         print(f"{name}: {megabytes:.2f} MB")
-    return int(seconds > 60 or sizes[written.html.name] > 15)
+    return int(seconds > 30 or sizes[written.html.name] > 6)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from pathlib import Path
 from bench.case import VERSIONS, Case
 from bench.errors import InputError
 from bench.records.facts import Better, facts_of, value_at
-from bench.records.rows import Group, Row
-from bench.records.run import load_run
+from bench.records.rows import NOT_JUDGED, Group, Row
+from bench.records.run import Run, load_run
 from bench.records.schema import Speed, Status
 from bench.records.validity import why_invalid
 from bench.spec import SPECS
@@ -125,22 +125,10 @@ def recommend(
         raise InputError(f"unknown version {version!r}; choose from {', '.join(VERSIONS)}")
     run = load_run(records)
     group = _group(run.groups, version, device)
-    ruled_out = _without_figures(run.rows, version)
-    fit: list[Row] = []
-    rows = [row for row in group.rows if precision in (None, row.case.precision)]
-    if not rows:
-        raise InputError(f"the run has no timed case of {version} in {precision}")
-    for row in _at(rows, OBJECTIVES[objective], version, frames):
-        reason = _reason_against(group, row, max_build_s)
-        if reason is None:
-            fit.append(row)
-        else:
-            ruled_out.setdefault(row.configuration, reason)
-    path = _path(OBJECTIVES[objective], fit)
-    ranked = _ranked(fit, path, OBJECTIVES[objective].better(path))
-    if not ranked:
-        raise InputError(_nothing(version, objective, ruled_out))
-    chosen, *others = ranked
+    ranking = rank(run, group, OBJECTIVES[objective], frames=frames, max_build_s=max_build_s, precision=precision)
+    if not ranking.rows:
+        raise InputError(_nothing(version, objective, ranking.ruled_out))
+    path, (chosen, *others) = ranking.path, ranking.rows
     return Recommendation(
         version=version,
         device=group.device,
@@ -151,10 +139,54 @@ def recommend(
         unit=facts_of(Speed)[path].unit,
         chosen=Pick(chosen.case, _value(chosen, path), group.gate(chosen.configuration).verdict),
         runner_up=Pick(others[0].case, _value(others[0], path), why_lost(chosen, others[0], path)) if others else None,
-        ruled_out=tuple(
-            (name, reason) for name, reason in ruled_out.items() if name not in {row.configuration for row in ranked}
-        ),
+        ruled_out=tuple(ranking.ruled_out.items()),
     )
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The configurations of a group by an objective.
+
+    Attributes:
+        path: The figure that they are ranked by.
+        rows: The best row of each configuration that may be recommended, the best first.
+        ruled_out: Why others may not be, by configuration.
+    """
+
+    path: str
+    rows: tuple[Row, ...]
+    ruled_out: dict[str, str]
+
+
+def rank(
+    run: Run,
+    group: Group,
+    objective: Objective,
+    *,
+    frames: int | None = None,
+    max_build_s: float | None = None,
+    precision: str | None = None,
+    judged: bool = True,
+) -> Ranking:
+    """Ranks the configurations of a group of a run; arguments and errors as for :func:`recommend`.
+
+    Without ``judged`` those whose sound was not judged take part too, so that nothing of it may be shipped.
+    """
+    ruled_out = _without_figures(run.rows, group.version)
+    fit: list[Row] = []
+    rows = [row for row in group.rows if precision in (None, row.case.precision)]
+    if not rows:
+        raise InputError(f"the run has no timed case of {group.version} in {precision}")
+    for row in _at(rows, objective, group.version, frames):
+        reason = _reason_against(group, row, max_build_s, judged=judged)
+        if reason is None:
+            fit.append(row)
+        else:
+            ruled_out.setdefault(row.configuration, reason)
+    path = _path(objective, fit)
+    ranked = _ranked(fit, path, objective.better(path))
+    names = {row.configuration for row in ranked}
+    return Ranking(path, tuple(ranked), {name: why for name, why in ruled_out.items() if name not in names})
 
 
 def _without_figures(rows: Iterable[Row], version: str) -> dict[str, str]:
@@ -191,10 +223,10 @@ def _at(rows: Iterable[Row], objective: Objective, version: str, frames: int | N
     return [row for row in rows if row.case.frames == nearest]
 
 
-def _reason_against(group: Group, row: Row, max_build_s: float | None) -> str | None:
+def _reason_against(group: Group, row: Row, max_build_s: float | None, *, judged: bool) -> str | None:
     """Why a row is no answer, in words; None where it may be one."""
     judgement = group.gate(row.configuration)
-    if not judgement.within_tier:
+    if not judgement.within_tier and (judged or judgement.verdict != NOT_JUDGED):
         verdict = {"fail": "its sound fails", "warn": "its sound is at the edge of its tier"}.get(judgement.verdict)
         return f"{verdict or 'its sound was not judged'}{f' ({judgement.reason})' if judgement.reason else ''}"
     timing, build = row.measured.timing, row.record.build

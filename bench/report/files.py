@@ -10,10 +10,9 @@ from bench.records.frame import records_frame
 from bench.records.run import Run
 from bench.records.writing import write_whole
 from bench.report.figures.plot import Plot
-from bench.report.figures.style import PAPER
-from bench.report.notes import notes_of
 from bench.report.section import Section
 
+_PAPER = "#fdfdfe"
 # A spreadsheet runs a cell that starts with one of these.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -21,9 +20,6 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def summary_markdown(run: Run, sections: Iterable[Section]) -> str:
     """The report in one screen of Markdown: what to know, and what each section says in short."""
     lines = [f"# Vocoder benchmark: {escape(run.name)}", ""]
-    notes = [f"> {escape(note)}" for note in notes_of(run)]
-    if notes:
-        lines += ["\n>\n".join(notes), ""]
     for section in sections:
         lines += section.markdown()
     return "\n".join(lines).rstrip() + "\n"
@@ -56,7 +52,7 @@ def write_figures(plots: Iterable[Plot], folder: Path) -> list[Path]:
     written = []
     for plot in (plot for plot in plots if plot.svg):
         file = folder / f"{plot.name}.svg"
-        svg = str(plot.svg).replace('style="', f'style="background:{PAPER};', 1)
+        svg = plot.svg.replace("<svg ", f'<svg style="background:{_PAPER}" ', 1)
         write_whole(file, svg)
         written.append(file)
     return written

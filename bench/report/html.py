@@ -6,7 +6,8 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report.promises.checks import HELD, NOT_HELD
+from bench.report.figures.shapes import SHAPES
+from bench.report.promises import HELD, NOT_HELD
 
 _TONES = {HELD: "good", NOT_HELD: "bad", "pass": "good", "reference": "good", "fail": "bad"}
 
@@ -32,4 +33,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["tones"] = _TONES
+    environment.globals["shapes"] = SHAPES
     return environment

@@ -1,27 +1,23 @@
 """The report's section on the nights: how figures went over the history, and where their level moved."""
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
-
-import numpy as np
-from markupsafe import Markup
-from matplotlib.axes import Axes
 
 from bench.compare.history import Step, Trend, earlier_nights, trend
 from bench.compare.sources import observe_all
 from bench.compare.thresholds import load_thresholds
 from bench.records.run import Run
-from bench.report.figures.style import INK, MUTED, SERIES, figure, house, to_svg
+from bench.report.figures.draw import finish
+from bench.report.figures.plot import Plot
+from bench.report.figures.trend import trend_figure
+from bench.report.names import short_name
 from bench.report.shapes import distance, reference_frames
-from bench.report.text import MIB, MINUS, count, number, short
+from bench.report.text import MIB, MINUS, count, number, shape
 
-_PANELS, _COLUMNS, _STEPS_SHOWN = 12, 3, 400
-_WORSE, _BETTER = SERIES[1], SERIES[0]
+_PANELS, _STEPS_SHOWN = 12, 400
 
 
 @dataclass(frozen=True)
@@ -54,15 +50,15 @@ class Nights:
     Attributes:
         headline: What there is to see, in one sentence.
         notes: What a reader must know besides.
-        svg: The trends, a panel a figure; empty where there are too few nights.
+        plots: The trends, a figure each; none where there are too few nights.
         caption: How to read them.
-        steps: Every change point, the newest first, at most 400.
+        steps: Every change point, those for the worse first and the newest of them first, at most 400.
         left_out: Change points beyond those.
     """
 
     headline: str
     notes: tuple[str, ...]
-    svg: Markup
+    plots: tuple[Plot, ...]
     caption: str
     steps: tuple[StepRow, ...]
     left_out: int
@@ -90,9 +86,9 @@ def nights(run: Run, history: Path) -> Nights:
             "than tonight's."
         )
     if number_of_nights < 2:
-        return Nights("Tonight is the first night of the history.", tuple(notes), Markup(), "", (), 0)
+        return Nights("Tonight is the first night of the history.", tuple(notes), (), "", (), 0)
     rows = [(item, step) for item in trends for step in item.steps]
-    rows.sort(key=lambda row: (_date(row[0], row[1].index), row[1].worse), reverse=True)
+    rows.sort(key=lambda row: (row[1].worse, _date(row[0], row[1].index)), reverse=True)
     worse = sum(step.worse for _, step in rows)
     headline = (
         f"{count(number_of_nights, 'night')}, {count(len(trends), 'figure')}: "
@@ -102,7 +98,7 @@ def nights(run: Run, history: Path) -> Nights:
     return Nights(
         headline,
         tuple(notes),
-        _draw(shown, run),
+        tuple(_plot(index, item, run) for index, item in enumerate(shown)),
         f"{len(shown)} of {count(len(trends), 'figure')}, those whose level moved last come first, then times at the "
         "headline shape. Points are nights, a cross a night without this figure, lines the level between change "
         "points; a change point is labelled with its change.",
@@ -158,55 +154,9 @@ def _chosen(run: Run, trends: Sequence[Trend]) -> list[Trend]:
     return [*moved, *times][:_PANELS]
 
 
-def _draw(trends: Sequence[Trend], run: Run) -> Markup:
-    if not trends:
-        return Markup()
-    rows = math.ceil(len(trends) / _COLUMNS)
-    with house():
-        drawing, axes = figure(10.5, 0.4 + 1.75 * rows, rows, _COLUMNS)
-        for panel, item in zip(axes, trends, strict=False):
-            _panel(panel, item)
-        for panel in axes[len(trends) :]:
-            panel.set_axis_off()
-        weights = ", ".join(dict.fromkeys(group.weights for group in run.groups))
-        return to_svg(drawing, "nights", f"Figures over the nights ({weights})", f"Trends of {len(trends)} figures.")
-
-
-def _panel(panel: Axes, item: Trend) -> None:
-    scale = MIB if item.unit == "bytes" else 1
-    values = np.array([np.nan if value is None else value / scale for value in item.values])
-    edges = [0, *(step.index for step in item.steps), len(values)]
-    for start, end in pairwise(edges):
-        level = float(np.nanmedian(values[start:end]))
-        panel.hlines(level, start - 0.4, end - 0.6, color=MUTED, linewidth=1)
-    for step in item.steps:
-        colour = _WORSE if step.worse else _BETTER
-        panel.axvline(step.index - 0.5, color=colour, linewidth=1, linestyle="--" if step.worse else ":")
-        words = f"{_change(item, step)} {'worse' if step.worse else 'better'}"
-        side = "right" if 2 * step.index > len(values) else "left"
-        panel.annotate(
-            words,
-            (step.index - 0.5, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(-2 if side == "right" else 2, -2),
-            textcoords="offset points",
-            ha=side,
-            va="top",
-            fontsize=7.5,
-        )
-    nights = np.arange(len(values))
-    panel.plot(nights, values, "o", color=INK, markersize=3)
-    missing = nights[np.isnan(values)]
-    if len(missing):
-        bottom = float(np.nanmin(values))
-        panel.plot(missing, np.full(len(missing), bottom), "x", color=_WORSE, markersize=5)
-    low, high = np.nanmin(values), np.nanmax(values)
-    room = max(float(high - low), 0.05 * abs(float(high)), 1e-6)
-    panel.set_ylim(low - 0.25 * room, high + 0.6 * room)
-    unit = "MiB" if item.unit == "bytes" else item.unit
-    panel.set_title(f"{short(item.id)}\n{item.metric}{f', {unit}' if unit else ''}", fontsize=8)
-    ends = [0, len(values) - 1]
-    panel.set_xticks(ends, [_date(item, index) for index in ends])
-    first, *_, last = panel.get_xticklabels()
-    first.set_horizontalalignment("left")
-    last.set_horizontalalignment("right")
+def _plot(index: int, item: Trend, run: Run) -> Plot:
+    case = next(row.case for row in run.rows if row.case.id == item.id)
+    weights = ", ".join(dict.fromkeys(group.weights for group in run.groups if group.version == case.version))
+    title = f"{case.version} {short_name(case)}, {shape(case)}: {item.metric}"
+    words = tuple(f"{_change(item, step)} {'worse' if step.worse else 'better'}" for step in item.steps)
+    return finish(Plot(f"night-{index}", title, title, weights), trend_figure(item, words))

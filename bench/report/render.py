@@ -9,10 +9,13 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 from bench.compare.result import Comparison
 from bench.errors import InputError
 from bench.records.run import load_run
 from bench.records.writing import write_whole
+from bench.report.figures.vega import library
 from bench.report.files import summary_markdown, write_csv, write_figures
 from bench.report.html import asset, render
 from bench.report.section import Page, Section, make_sections
@@ -87,13 +90,22 @@ def _link(folder: Path, file: Path) -> str:
 
 
 def _render(page: Page, sections: Sequence[Section]) -> str:
+    body = [section.html() for section in sections]
     script = asset("report.js")
+    figures = library(asset("figures.js")) if any('class="live"' in part for part in body) else Markup()
     return render(
         "report.html.j2",
         run=page.run,
         machine=machine(page.run),
         sections=sections,
+        body=body,
         style=asset("report.css"),
         script=script,
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        figures=figures,
+        digests=[_digest(text) for text in (script, figures) if text],
     )
+
+
+def _digest(script: str) -> str:
+    """What the page's policy knows a script by."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

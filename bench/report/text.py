@@ -6,7 +6,6 @@ from bench.records.facts import Facts
 MIB = 2**20
 TIMES = "\N{MULTIPLICATION SIGN}"
 MINUS = "\N{MINUS SIGN}"
-_LABEL = 40
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -69,15 +68,6 @@ def quantity(facts: Facts, value: float | None) -> str:
 def mebibytes(value: int | None) -> str:
     """Bytes as MiB without the unit; empty when they were not measured."""
     return "" if value is None else number(value / MIB)
-
-
-def short(label: str) -> str:
-    """A label for a figure, at most 40 characters; a longer one loses its middle.
-
-    >>> short("tensorrt fp16"), len(short("tensorrt fp16 " + 9 * "option=value "))
-    ('tensorrt fp16', 40)
-    """
-    return label if len(label) <= _LABEL else f"{label[: _LABEL - 16]}\N{HORIZONTAL ELLIPSIS}{label[-15:]}"
 
 
 def shape(case: Case) -> str:

@@ -38,6 +38,11 @@ def test_a_case_twice_as_slow_is_a_bad_row(tmp_path: Path) -> None:
     row = next(row for row in found.rows if row.tone == "bad")
     assert (row.case, row.verdict) == (CASE.id, "SLOW")
     assert row.change.startswith(("2.0", "1.9"))
+    assert row.name == "v3 TorchScript fp16, batch 1, 468 frames"
+    assert found.rows[0].tone == "bad"
+    drawn = next(row.strips for row in found.rows if row.metric == "time")
+    assert drawn is not None
+    assert drawn.high_ms / drawn.low_ms > 1.9
 
 
 def test_a_run_against_itself_has_nothing_to_say(tmp_path: Path) -> None:

@@ -1,245 +1,222 @@
-import itertools
+"""Figures: what is drawn is what was recorded, and the library accepts it."""
+
 import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
-import numpy as np
 import pytest
 
 from bench.case import Case
+from bench.records.limits import Ceilings, Roofline
+from bench.records.rows import Group
 from bench.records.run import load_run
-from bench.records.schema import Build, Record, break_even_inferences
-from bench.report.figures import cost as plots_cost
-from bench.report.figures import sound as plots_sound
-from bench.report.figures import speed as plots_speed
-from bench.report.figures.cost import inferences_to_break_even
-from bench.report.figures.draw import Draw, draw_all
-from bench.report.figures.labels import labels
-from bench.report.figures.plot import Plots
-from bench.report.figures.sound import BANDS, pareto_front
-from bench.report.figures.style import INK, SERIES, house, marks
+from bench.records.schema import Build, Record
+from bench.report.figures import cost, sound, speed
+from bench.report.figures.draw import FIGURES, draw_all
+from bench.report.figures.plot import Drawing, Plot
+from bench.report.figures.series import SHOWN, ticks
+from bench.report.figures.shapes import SHAPES
+from bench.report.figures.sound import BANDS, heard_limits
+from bench.report.names import style
 from tests.synthetic_records import changed, given, quality_record, speed_of, speed_record, sweep_records, write_run
 
-EAGER = Case("v3", "eager", "fp16", 1, 468)
-FAST = Case("v3", "tensorrt", "fp16", 1, 468)
+EAGER, FAST = Case("v3", "eager", "fp16", 1, 468), Case("v3", "tensorrt", "fp16", 1, 468)
+LIMIT = Roofline(
+    flops=858 * 10**9,
+    least_bytes=429 * 10**6,
+    ceilings=Ceilings(2e12, 8e14, "fp16", "2026-01-01T00:00:00+00:00"),
+    floor_ms=1.0,
+    layered_floor_ms=1.5,
+    percent_of_limit=20.0,
+    bound_by="compute",
+)
 
 
 def same(items: Iterable[Any]) -> Iterable[Any]:
     return items
 
 
+def group_of(folder: Path, *records: Record) -> Group:
+    [group] = load_run(write_run(folder, list(records))).groups
+    return group
+
+
+def values(found: Drawing | str) -> list[dict[str, Any]]:
+    assert isinstance(found, Drawing)
+    data: list[dict[str, Any]] = found.spec["data"]["values"]
+    return data
+
+
 @pytest.fixture(scope="module")
-def sections(tmp_path_factory: pytest.TempPathFactory) -> list[Plots]:
-    records = [*sweep_records(versions=("v3",)), *(ranged(frames, 0.8) for frames in (100, 500))]
-    return draw_all(load_run(write_run(tmp_path_factory.mktemp("plots"), records)), same)
+def plots(tmp_path_factory: pytest.TempPathFactory) -> list[Plot]:
+    """Every figure of a run that has something for each."""
+    dynamic = Case("v3", "tensorrt-onnx", "fp16", 1, 468, (("shapes", "dynamic"),))
+    ranged = speed_record(dynamic)
+    ranged = changed(ranged, speedup_static=replace(given(speed_of(ranged).speedup_fp32), ratio=0.8))
+    records = [*sweep_records(versions=("v3",)), ranged]
+    records = [changed(r, roofline=LIMIT) if r.case == FAST and r.kind == "speed" else r for r in records]
+    run = load_run(write_run(tmp_path_factory.mktemp("plots"), records))
+    return [plot for section in draw_all(run, same) for plot in section.plots]
 
 
-def ranged(frames: int, ratio: float) -> Record:
-    """An engine for a range of shapes that has ``ratio`` of its static twin's speed."""
-    case = Case("v3", "tensorrt-onnx", "fp16", 1, frames, (("shapes", "dynamic"),))
-    record = speed_record(case)
-    twin = replace(given(speed_of(record).speedup_fp32), baseline=case.without("shapes").id, ratio=ratio)
-    return changed(record, speedup_static=twin)
+def test_every_figure_is_drawn_where_there_are_data(plots: list[Plot]) -> None:
+    """Each has a specification, a caption, its weights and a picture without scripts."""
+    assert [plot.name.rsplit("-", 1)[0] for plot in plots] == [name for name, *_ in FIGURES]
+    assert [plot.missing for plot in plots] == [""] * len(FIGURES)
+    assert all(plot.svg and plot.caption and "synthetic weights" in plot.weights for plot in plots)
 
 
-def test_every_figure_is_drawn_where_there_are_data(sections: list[Plots]) -> None:
-    """A run with lengths, batches, sound, memory, builds and engines for ranges has all nine figures of records."""
-    plots = [plot for section in sections for plot in section.plots]
-    assert len(plots) == 9
-    assert all(plot.svg and plot.caption for plot in plots)
-    assert all("synthetic weights" in plot.weights for plot in plots)
-
-
-def test_text_stays_text_and_has_an_accessible_name(sections: list[Plots]) -> None:
-    """Labels are SVG text, and every figure has a title and a description that its role points to."""
-    for plot in (plot for section in sections for plot in section.plots):
-        root = ET.fromstring(str(plot.svg))  # noqa: S314 - our own output
-        space = {"svg": "http://www.w3.org/2000/svg"}
-        assert len(root.findall(".//svg:text", space)) >= 3
-        names = [given(root.find(f"svg:{tag}", space)) for tag in ("title", "desc")]
-        assert root.get("aria-labelledby") == " ".join(name.attrib["id"] for name in names)
-        assert plot.weights in given(names[0].text)
-
-
-def test_figures_share_no_id_and_refer_to_nothing_outside(sections: list[Plots]) -> None:
-    """All figures can stand in one page: ids are unique and every reference finds its own."""
-    page = "".join(str(plot.svg) for section in sections for plot in section.plots)
+def test_pictures_share_no_id_and_refer_to_nothing_outside(plots: list[Plot]) -> None:
+    """All can stand in one page: every id is unique and every reference finds its own."""
+    page = "".join(plot.svg for plot in plots)
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
-    referred = set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page))
-    assert {first or second for first, second in referred} <= set(ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
     assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]+"', "", page)
+    assert all(f'aria-label="{plot.title}' in plot.svg for plot in plots)
 
 
-def test_colours_follow_the_page(sections: list[Plots]) -> None:
-    """House colours are CSS variables, so that dark mode reaches into the figures."""
-    for plot in (plot for section in sections for plot in section.plots):
-        style = " ".join(re.findall(r'style="([^"]*)"', str(plot.svg)))
-        bare = re.sub(r"var\([^)]*\)", "", style)
-        assert "var(--ink" in style
-        assert not any(colour in bare for colour in (INK, *SERIES))
+def test_no_figure_has_a_colour_of_its_own(plots: list[Plot]) -> None:
+    """All colours are the page's variables, so that dark mode reaches into the figures."""
+    for plot in plots:
+        bare = re.sub(r"var\(--[\w-]+, #[0-9a-f]{6}\)", "", plot.svg)
+        assert "var(--ink" in plot.svg
+        assert not re.search(r"#[0-9a-f]{6}\b", bare), plot.name
 
 
-def test_a_backend_keeps_its_colour_and_mark() -> None:
-    """Colour and mark depend on the backend's name alone, and six backends are told apart by both."""
-    names = ["eager", "a", "b", "c", "d", "e", "f"]
-    table = marks(names)
-    assert marks(reversed(names)) == table
-    assert len({colour for colour, _ in table.values()}) == len({mark for _, mark in table.values()}) == 7
+def test_a_configuration_looks_the_same_in_every_figure(plots: list[Plot]) -> None:
+    """Colour and marker of a legend are those of its backend and precision."""
+    seen: dict[str, set[tuple[str, str]]] = {}
+    for key in (key for plot in plots for key in plot.keys):
+        seen.setdefault(key.name, set()).add((key.colour, key.shape))
+    assert seen["TorchScript fp16"] == {(style(Case("v3", "torchscript", "fp16", 1, 9)).colour, "diamond")}
+    assert all(len(found) == 1 for found in seen.values())
+    assert {shape for found in seen.values() for _, shape in found} <= set(SHAPES)
 
 
 def test_hostile_labels_stay_labels(tmp_path: Path) -> None:
-    """Markup, entities and mathtext in a name come out as the same text."""
-    hostile = "</text><script>&amp; $\\pi$ #0072b2"
+    """Markup in a backend's name is text in the picture."""
+    hostile = "</text><script>&amp;"
     cases = [replace(FAST, backend=hostile, frames=frames) for frames in (128, 468)]
-    run = load_run(write_run(tmp_path, [replace(speed_record(replace(c, backend="eager")), case=c) for c in cases]))
-    for plot in (plot for section in draw_all(run, same) for plot in section.plots):
-        if plot.svg:
-            root = ET.fromstring(str(plot.svg))  # noqa: S314 - our own output
-            texts = [node.text for node in root.iter() if node.tag.endswith("}text")]
-            assert "<script" not in str(plot.svg)
-            assert any(hostile in (text or "") for text in texts)
-
-
-def test_long_names_leave_room_for_the_figure(tmp_path: Path) -> None:
-    """A configuration with many options is shortened in its middle, and no axes collapse."""
-    options = tuple((f"option{index}", "value") for index in range(20))
-    cases = [replace(FAST, options=options, frames=frames) for frames in (128, 468)]
-    records = [replace(speed_record(replace(case, options=())), case=case) for case in cases]
-    drawn = [plot for section in draw_all(load_run(write_run(tmp_path, records)), same) for plot in section.plots]
-    assert sum(bool(plot.svg) for plot in drawn) >= 4
-    assert "option19=value" in "".join(plot.svg for plot in drawn)
+    records = [replace(speed_record(replace(case, backend="eager")), case=case) for case in cases]
+    for plot in (plot for part in draw_all(load_run(write_run(tmp_path, records)), same) for plot in part.plots):
+        assert "<script" not in plot.svg
 
 
 def test_what_cannot_be_drawn_is_a_sentence(tmp_path: Path) -> None:
     """One case at one shape gives no lines, and each missing figure says what it lacks."""
     record = changed(speed_record(EAGER), memory=None, speedup_fp32=None, speedup_same_precision=None)
-    sections = draw_all(load_run(write_run(tmp_path, [record])), same)
-    missing = {section.title: section.plots[0].missing for section in sections}
-    drawn = [title for title, sentence in missing.items() if not sentence]
-    assert drawn == ["Latency distributions"]
-    assert all(sentence.startswith("Not drawn: ") for sentence in missing.values() if sentence)
+    found = [plot for part in draw_all(load_run(write_run(tmp_path, [record])), same) for plot in part.plots]
+    assert [plot.name for plot in found if not plot.missing] == ["rounds-0"]
+    assert all(plot.missing.startswith("Not drawn: ") for plot in found if not plot.svg)
 
 
-def test_the_highest_throughput_is_inside_its_figure(tmp_path: Path) -> None:
-    """Also where throughputs differ little, so that a margin of their range is next to nothing."""
-    records = [
-        changed(record, throughput=replace(given(speed_of(record).throughput), audio_s_per_s=per_s))
-        for per_s, record in ((430.0, speed_record(EAGER)), (434.0, speed_record(replace(EAGER, batch=4))))
-        if speed_of(record).throughput is not None
-    ]
-    group = load_run(write_run(tmp_path, records)).groups[0]
-    drawn = plots_speed.batch(group, marks(["eager"]))
-    assert not isinstance(drawn, str)
-    low, high = drawn[0].axes[0].get_ylim()
-    assert low == 0
-    assert high > 1.04 * 434
-
-
-@pytest.mark.parametrize("draw", [plots_speed.length, plots_speed.batch, plots_sound.bands, plots_cost.memory])
-def test_no_point_lies_outside_its_axes(tmp_path: Path, draw: Draw) -> None:
-    """Panels that share a scale show all of each, whichever was drawn first."""
-    records = [speed_record(Case("v3", backend, "fp32", 1, t)) for backend in ("eager", "tensorrt") for t in (23, 468)]
-    records += [replace(r, case=replace(r.case, precision="tf32")) for r in many_times(records)]
-    records += [replace(r, case=replace(r.case, batch=4)) for r in records]
-    records += [quality_record(record.case) for record in records]
-    (group,) = load_run(write_run(tmp_path, records)).groups
-    with house():
-        drawn = draw(group, marks(["tensorrt"]))
-        assert not isinstance(drawn, str)
-        for axes in drawn[0].axes:
-            ends = np.sort([axes.get_xlim(), axes.get_ylim()], axis=1)
-            for line in axes.get_lines():
-                points = np.asarray(line.get_xydata(), float)
-                if line.get_transform() == axes.transData:
-                    assert (points >= ends[:, 0]).all()
-                    assert (points <= ends[:, 1]).all()
-
-
-def many_times(records: list[Record]) -> list[Record]:
-    """The same records with 50 times the throughput and 50 times the latency."""
-    slower = []
-    for record in records:
-        throughput = replace(
-            given(speed_of(record).throughput), audio_s_per_s=50 * given(speed_of(record).throughput).audio_s_per_s
+def test_latency_and_throughput_are_the_recorded_ones(tmp_path: Path) -> None:
+    """Points carry medians with their intervals, the real-time factor and the throughput, each at its own place."""
+    records = [speed_record(replace(FAST, frames=frames, batch=batch)) for frames in (128, 468) for batch in (1, 4)]
+    group = group_of(tmp_path, *records)
+    by_case = {record.case.id: speed_of(record) for record in records}
+    for point in values(speed.latency_by_length(group)):
+        timing = by_case[point["case"]].timing
+        assert (point["y"], point["low"], point["high"]) == (
+            timing.median_ms,
+            timing.ci95_low_ms,
+            timing.ci95_high_ms,
         )
-        timing = replace(speed_of(record).timing, median_ms=50 * speed_of(record).timing.median_ms)
-        slower.append(changed(record, throughput=throughput, timing=timing))
-    return slower
+    assert {point["x"] for point in values(speed.rtf_by_length(group))} == {128, 468}
+    batches = values(speed.throughput_by_batch(group))
+    assert {point["x"]: point["y"] for point in batches} == {
+        record.case.batch: given(speed_of(record).throughput).audio_s_per_s
+        for record in records
+        if record.case.frames == 468
+    }
 
 
-def test_the_pareto_front_is_what_nothing_dominates() -> None:
-    """Against the definition, on random points with ties."""
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        points = [tuple(point) for point in rng.integers(0, 6, size=(12, 2)).tolist()]
-        dominated = {
-            i
-            for (i, a), (j, b) in itertools.product(enumerate(points), repeat=2)
-            if i != j and b[0] >= a[0] and b[1] >= a[1] and b != a
-        }
-        assert pareto_front(points) == sorted(set(range(12)) - dominated)
+def test_the_trade_is_milliseconds_against_what_is_heard(tmp_path: Path) -> None:
+    """Heard changes count where there are some, with the tiers' limits shaded; SNR stands in for older records."""
+    heard = group_of(tmp_path / "heard", speed_record(FAST), quality_record(FAST, heard_db=0.2))
+    [point] = values(found := sound.trade(heard))
+    assert (point["x"], point["y"]) == (speed_of(speed_record(FAST)).timing.median_ms, 0.2)
+    assert isinstance(found, Drawing)
+    shades = [layer["data"]["values"][0] for layer in found.spec["layer"] if layer["mark"].get("type") == "rect"]
+    assert [shade["low"] for shade in shades] == [heard_limits()["warn"], heard_limits()["fail"]]
+    older = sound.trade(group_of(tmp_path / "older", speed_record(FAST), quality_record(FAST)))
+    assert values(older)[0]["y"] == 57.0
+    assert isinstance(older, Drawing)
+    assert "SNR stands in" in older.caption
 
 
-def test_break_even_is_drawn_as_it_was_recorded(tmp_path: Path) -> None:
-    """The figure shows what the speed suite recorded: 31 s of build and 8 ms saved pay off after 3875 inferences."""
-    base, fast = speed_record(EAGER), speed_record(FAST)
-    timing = replace(speed_of(fast).timing, median_ms=2.0)
-    speedup = replace(given(speed_of(fast).speedup_same_precision), ratio=5.0, baseline_median_ms=10.0)
-    build = Build(31.0, break_even_inferences=break_even_inferences(31.0, 10.0, 2.0))
-    fast = changed(fast, timing=timing, speedup_same_precision=speedup, build=build)
-    (group,) = load_run(write_run(tmp_path, [replace(base, build=Build(1.0)), fast])).groups
-    row = next(row for row in group.rows if row.case == FAST)
-    assert inferences_to_break_even(row) == build.break_even_inferences == pytest.approx(3875)
-    with house():
-        found = plots_cost.break_even(group, marks(["tensorrt"]))
-    assert not isinstance(found, str)
-    [inferences] = [float(np.asarray(line.get_xdata())[0]) for line in found[0].axes[1].lines]
-    assert inferences == pytest.approx(3875)
+def test_memory_is_allocator_and_engine(tmp_path: Path) -> None:
+    """Parts of a bar begin where the one before ends; the process stands in words."""
+    record = changed(speed_record(FAST), build=Build(1.0, 40 * 2**20))
+    memory = replace(given(speed_of(record).memory), allocated_peak_bytes=100 * 2**20, process_gpu_bytes=700 * 2**20)
+    parts = values(cost.memory(group_of(tmp_path, changed(record, memory=memory))))
+    assert [(part["from"], part["to"]) for part in parts] == [(0, 100), (100, 140)]
+    assert "140 (700 with CUDA)" in parts[0]["label"]
 
 
-def test_what_saves_nothing_never_breaks_even(tmp_path: Path) -> None:
-    """A configuration slower than eager has no break-even, and the figure says which."""
+def test_time_is_split_at_the_machine_s_floors(tmp_path: Path) -> None:
+    """Floor, what layers add to it, and the rest are the median together."""
+    record = changed(speed_record(FAST), roofline=LIMIT)
+    parts = values(cost.time_spent(group_of(tmp_path, record)))
+    median_ms = speed_of(record).timing.median_ms
+    assert [part["size"] for part in parts] == pytest.approx([1.0, 0.5, median_ms - 1.5])
+
+
+def test_the_roofline_has_its_corner_where_both_ceilings_meet(tmp_path: Path) -> None:
+    """8e14 operations and 2e12 bytes a second meet at 400 operations a byte; the point lies at flops over bytes."""
+    record = changed(speed_record(FAST), roofline=LIMIT)
+    found = cost.roofline(group_of(tmp_path, record))
+    [point] = values(found)
+    assert point["x"] == 2000
+    assert point["y"] == pytest.approx(858e9 / (speed_of(record).timing.median_ms / 1000) / 1e12)
+    assert isinstance(found, Drawing)
+    roof = found.spec["layer"][0]["data"]["values"]
+    assert (roof[1]["x"], roof[1]["y"], roof[2]["y"]) == pytest.approx((400, 800, 800))
+
+
+def test_break_even_is_the_build_over_what_is_saved(tmp_path: Path) -> None:
+    """31 s of build and 8 ms saved pay off after 3875 inferences; what is slower than eager never does."""
     fast = speed_record(FAST)
-    slow = replace(
-        given(speed_of(fast).speedup_same_precision), baseline_median_ms=0.9 * speed_of(fast).timing.median_ms
-    )
-    run = load_run(write_run(tmp_path, [speed_record(EAGER), changed(fast, speedup_same_precision=slow)]))
-    assert inferences_to_break_even(run.groups[0].rows[1]) is None
-    found = plots_cost.break_even(run.groups[0], marks(["tensorrt"]))
-    assert isinstance(found, str)
-    assert found.startswith("Not drawn: no build has a break-even. Never")
-    assert "tensorrt fp16" in found
+    timing = replace(speed_of(fast).timing, median_ms=2.0)
+    turn = replace(given(speed_of(fast).speedup_same_precision), baseline_median_ms=10.0)
+    built = changed(fast, timing=timing, speedup_same_precision=turn, build=Build(31.0))
+    [point] = values(cost.break_even(group_of(tmp_path / "fast", built)))
+    assert (point["x"], point["y"]) == pytest.approx((31.0, 3875.0))
+    slow = changed(built, speedup_same_precision=replace(turn, baseline_median_ms=1.9))
+    assert "Never (not faster than eager" in str(cost.break_even(group_of(tmp_path / "slow", slow)))
 
 
 def test_a_range_of_shapes_is_drawn_by_what_it_costs(tmp_path: Path) -> None:
-    """Points lie at the static engine's speed over the range's: 1.25 for an engine with 0.8 of its twin's speed."""
-    records = [ranged(100, 0.8), ranged(500, 1.0)]
-    [group] = load_run(write_run(tmp_path, records)).groups
-    with house():
-        found = plots_cost.ranges(group, marks(["tensorrt-onnx"]))
-    assert not isinstance(found, str)
-    [axes] = found[0].axes
-    [line] = [line for line in axes.lines if str(line.get_label()).startswith("tensorrt")]
-    assert np.asarray(line.get_xydata()).ravel().tolist() == pytest.approx([100, 1.25, 500, 1.0])
+    """1.25 for an engine with 0.8 of its static baseline's speed."""
+    record = speed_record(replace(FAST, options=(("shapes", "dynamic"),)))
+    record = changed(record, speedup_static=replace(given(speed_of(record).speedup_fp32), ratio=0.8))
+    [point] = values(cost.ranges(group_of(tmp_path, record)))
+    assert point["y"] == pytest.approx(1.25)
 
 
-def test_a_figure_names_what_tells_configurations_apart() -> None:
-    """Options that all share are left out; names that would meet then, or when cut, stay whole."""
-    long = "tensorrt-onnx fp16 cuda_graph=on float32=ups level=1 {}tactics=edge_mask_convolutions"
-    found = labels(["eager fp16", long.format(""), long.format("shapes=dynamic ")])
-    assert found["eager fp16"] == "eager fp16"
-    assert list(found.values())[1:] == ["tensorrt-onnx fp16", "tensorrt-onnx fp16 shapes=dynamic"]
-    meeting = ["tensorrt fp16", "tensorrt fp16 level=1", "tensorrt fp16 level=1 streams=0"]
-    assert list(labels(meeting).values()) == meeting
-    middles = [f"tensorrt fp16 a={'b' * 12}{level}{'c' * 30}" for level in (1, 2)]
-    assert list(labels(middles).values()) == middles
-    assert labels(["tensorrt fp16 level=1"]) == {"tensorrt fp16 level=1": "tensorrt fp16 level=1"}
+def test_many_configurations_are_cut_to_the_fastest(tmp_path: Path) -> None:
+    """Fourteen are drawn, eager fp32 always among them, and the caption says that there are more."""
+    reference = replace(EAGER, precision="fp32")
+    cases = [replace(FAST, options=(("level", str(level)),)) for level in range(20)]
+    records = [speed_record(replace(c, frames=t)) for c in (reference, *cases) for t in (128, 468)]
+    found = speed.latency_by_length(group_of(tmp_path, *records))
+    assert isinstance(found, Drawing)
+    assert len(found.keys) == SHOWN
+    assert "PyTorch eager fp32" in [key.name for key in found.keys]
+    assert "the table has all" in found.caption
 
 
-def test_the_error_by_band_is_drawn_of_what_the_judge_files() -> None:
+def test_ticks_are_measured_values() -> None:
+    """At most six, the ends among them."""
+    assert ticks([1, 2, 4]) == [1, 2, 4]
+    found = ticks(range(10, 1000, 10))
+    assert len(found) <= 6
+    assert (found[0], found[-1]) == (10, 990)
+
+
+def test_bands_are_those_that_the_judge_files() -> None:
     """The figure asks for the fields of the suite's own fidelity, by their names."""
     assert BANDS == ("lsd_0_4_db", "lsd_4_8_db", "lsd_8_16_db", "lsd_16_24_db")

@@ -1,17 +1,13 @@
-"""The ladder holds every backend against the best plain PyTorch and the machine's limit."""
+"""The ladder shows eager, the best of every backend, and the machine's limit on one scale."""
 
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from bench.case import Case
 from bench.records.limits import Ceilings, Roofline
-from bench.records.rows import Group
 from bench.records.run import load_run
 from bench.records.schema import Record
-from bench.report.section import Page
-from bench.report.sections.ladder import LadderSection, ladders, over_plain
+from bench.report.ladder import Ladder, ladder
 from tests.synthetic_records import changed, given, quality_record, speed_of, speed_record, write_run
 
 REFERENCE, EAGER = Case("v3", "eager", "fp32", 1, 468), Case("v3", "eager", "fp16", 1, 468)
@@ -27,60 +23,45 @@ LIMIT = Roofline(
 )
 
 
-def _group(folder: Path, records: list[Record]) -> Group:
-    [group] = load_run(write_run(folder, records)).groups
-    return group
-
-
-def _all() -> list[Record]:
-    fast = changed(speed_record(TENSORRT), roofline=LIMIT)
-    return [*map(speed_record, (REFERENCE, EAGER, COMPILE)), fast, quality_record(TENSORRT)]
-
-
-def test_the_best_pytorch_is_named_and_stood_against(tmp_path: Path) -> None:
-    """Compile at half of eager's time is the baseline, and TensorRT's 0.3 are 1.67 times as fast as it, not 3.3."""
-    group = _group(tmp_path, _all())
-    assert given(group.best_plain(TENSORRT)).case == COMPILE
-    row = next(row for row in group.rows if row.case == TENSORRT)
-    value = speed_of(speed_record(COMPILE)).timing.median_ms / row.median_ms
-    assert value == pytest.approx(5 / 3, rel=0.02)
-    assert over_plain(group, row).startswith("1.6")
-    plain = next(row for row in group.rows if row.case == COMPILE)
-    assert over_plain(group, plain) == ""
-
-
-def test_a_baseline_is_of_the_same_shape_and_precision_and_sounds(tmp_path: Path) -> None:
-    """Another batch, another precision and a sound that fails are no baseline; eight bits are held against float16."""
-    records = [*_all(), quality_record(COMPILE, "fail")]
-    group = _group(tmp_path, records)
-    assert given(group.best_plain(TENSORRT)).case == EAGER
-    assert given(group.best_plain(replace(TENSORRT, precision="fp8"))).case == EAGER
-    assert group.best_plain(replace(TENSORRT, batch=4)) is None
-    assert group.best_plain(replace(TENSORRT, precision="bf16")) is None
+def made(folder: Path, *records: Record) -> Ladder:
+    [group] = load_run(write_run(folder, list(records))).groups
+    return ladder(group, next(row for row in group.rows if row.case == TENSORRT))
 
 
 def test_rungs_lead_from_eager_to_the_limit(tmp_path: Path) -> None:
-    """Each backend stands once with its best, eager fp32 first, the machine's limit last."""
-    [ladder] = ladders(_group(tmp_path, _all()))
-    assert [rung[0] for rung in ladder.rungs] == [
-        "eager fp32",
-        "eager fp16",
-        "compile fp16",
-        "tensorrt fp16",
-        "the machine's limit in fp16",
+    """Each backend stands once with its best, eager from the winner's own rounds, the limit last."""
+    fast = changed(speed_record(TENSORRT), roofline=LIMIT)
+    found = made(tmp_path, *map(speed_record, (REFERENCE, EAGER, COMPILE)), fast)
+    assert [rung.name for rung in found.rungs] == [
+        "PyTorch eager fp32",
+        "PyTorch eager fp16",
+        "torch.compile fp16",
+        "Torch-TensorRT fp16",
+        "the GPU's limit, fp16",
     ]
-    assert ladder.rungs[3][4:] == ("55.0", "compute", "pass")
-    assert ladder.rungs[-1][1] == "1.073"
-    assert ladder.plain.startswith("compile fp16, 9.4")
+    assert found.rungs[0].ms == given(speed_of(fast).speedup_fp32).baseline_median_ms == found.top_ms
+    assert (found.rungs[-1].ms, found.rungs[-1].limit) == (1.0725, True)
+    assert found.plain == "torch.compile fp16"
+    assert found.rungs[3].over_plain.startswith("1.6")
 
 
-def test_the_section_is_shown_where_there_is_something_to_compare(tmp_path: Path) -> None:
-    """HTML and Markdown have every rung; one backend alone is no ladder."""
-    section = LadderSection(Page(load_run(write_run(tmp_path / "all", _all())), str))
-    assert section.shown
-    html, markdown = str(section.html()), "\n".join(section.markdown())
-    for text in ("tensorrt fp16", "Over the best PyTorch", "55.0"):
-        assert text in html
-        assert text in markdown
-    alone = LadderSection(Page(load_run(write_run(tmp_path / "alone", [speed_record(EAGER)])), str))
-    assert not alone.shown
+def test_eager_in_turn_needs_no_case_of_its_own(tmp_path: Path) -> None:
+    """A sweep of one engine has a ladder, and a launch-bound eager says so."""
+    record = speed_record(TENSORRT)
+    turn = given(speed_of(record).speedup_same_precision)
+    turn = replace(turn, baseline_launch_median_ms=turn.baseline_median_ms)
+    found = made(tmp_path, changed(record, speedup_same_precision=turn))
+    assert [(rung.name, rung.remark) for rung in found.rungs] == [
+        ("PyTorch eager fp32", ""),
+        ("PyTorch eager fp16", "launch-bound"),
+        ("Torch-TensorRT fp16", "sound: not judged"),
+    ]
+
+
+def test_a_backend_stands_with_a_sound_that_may_be_shipped(tmp_path: Path) -> None:
+    """A faster precision that fails is no rung; one that warns gives way to one that passes."""
+    fp32 = replace(COMPILE, precision="fp32")
+    records = [speed_record(case) for case in (TENSORRT, COMPILE, fp32)]
+    found = made(tmp_path, *records, quality_record(COMPILE, "warn"), quality_record(fp32), quality_record(TENSORRT))
+    assert "torch.compile fp32" in [rung.name for rung in found.rungs]
+    assert "torch.compile fp16" not in [rung.name for rung in found.rungs]

@@ -10,7 +10,7 @@ import pytest
 import bench.report.sections.sounds
 from bench.case import Case
 from bench.records.run import load_run
-from bench.report.sections.sounds import spectrogram_db, triples
+from bench.report.sections.sounds import level_db, spectrogram_db, triples
 from tests.synthetic_records import quality_record, with_audio, write_run
 
 CASE = Case("v3", "tensorrt", "fp16", 1, 468)
@@ -46,7 +46,18 @@ def test_the_files_play_from_the_page(tmp_path: Path) -> None:
     for sound in triple.sounds:
         content = base64.b64decode(sound.source.removeprefix("data:audio/wav;base64,"))
         assert content == (tmp_path / record.files[sound.role]).read_bytes()
-    assert "data:image/png;base64," in triple.svg
+    assert all(sound.picture.startswith("data:image/png;base64,") for sound in triple.sounds)
+    assert triple.blind
+
+
+def test_the_level_of_the_difference_is_said_as_it_really_is(tmp_path: Path) -> None:
+    """A difference file 20 dB under the reference is 40 dB louder than the difference, which is 60 dB under it."""
+    run = load_run(write_run(tmp_path, [with_audio(tmp_path, quality_record(CASE))]))
+    (triple,), _ = triples(run, link, same)
+    note = triple.sounds[2].note
+    assert "played 40 dB louder than it is" in note
+    assert "60.0 dB under the reference" in note
+    assert level_db(np.full(9, 0.5)) == pytest.approx(-6.02, abs=0.01)
 
 
 def test_past_the_size_limit_files_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

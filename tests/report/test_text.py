@@ -4,12 +4,11 @@ from types import ModuleType
 import pytest
 
 import bench.compare.markdown
-import bench.report.figures.sound
 import bench.report.text
 from bench.report.text import number
 
 
-@pytest.mark.parametrize("module", [bench.report.text, bench.compare.markdown, bench.report.figures.sound])
+@pytest.mark.parametrize("module", [bench.report.text, bench.compare.markdown])
 def test_the_examples_are_true(module: ModuleType) -> None:
     """Every example in a docstring gives what it says."""
     result = doctest.testmod(module)

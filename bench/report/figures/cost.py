@@ -1,130 +1,148 @@
-"""Figures of cost: memory, and what a build must be used to pay for itself."""
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+"""Figures of cost: memory, the machine's limit, and what a build must be used to pay for itself."""
 
 from bench.records.rows import Group, Row
 from bench.records.schema import break_even_inferences
-from bench.report.figures.labels import labels_of
-from bench.report.figures.speed import CONFIGURATIONS_SHOWN, Marks, headline, legend, log_axes
-from bench.report.figures.style import MUTED, figure, name_point
+from bench.report.figures.bars import Bar, stacked
+from bench.report.figures.plot import Drawing
+from bench.report.figures.scatter import Axis, scatter
+from bench.report.figures.series import SHOWN, headline, keys, lines
+from bench.report.figures.vega import INK, MUTED, Spec
 from bench.report.text import MIB, number
 
-_FIELDS = (
-    ("allocated_peak_bytes", "peak of torch's allocator"),
-    ("process_gpu_bytes", "GPU memory of the process"),
-    ("device_delta_bytes", "growth of the GPU's used memory"),
-    ("rss_peak_bytes", "peak resident set (host)"),
-)
+_ONE, _TWO = "var(--series-0, #0072b2)", "var(--series-4, #b87800)"
 
 
-def memory(group: Group, marks: Marks) -> tuple[Figure, str] | str:
-    """Memory by allocator and by process at the headline shape."""
-    rows = [row for row in headline(group) if row.measured.memory]
-    rows = sorted(rows, key=lambda row: row.configuration)[:CONFIGURATIONS_SHOWN]
-    panels = [item for item in _FIELDS if any(_field(row, item[0]) is not None for row in rows)]
-    if not panels:
+def memory(group: Group) -> Drawing | str:
+    """Memory of each configuration at the headline shape: the allocator's peak and the engine outside of it."""
+    rows = headline(group)[:SHOWN]
+    legend = keys(group, rows)
+    bars = []
+    for row in rows:
+        found, engine = row.measured.memory, row.record.build.engine_bytes if row.record.build else None
+        if found is None:
+            continue
+        allocated = found.allocated_peak_bytes
+        if allocated is not None:
+            parts = (allocated / MIB, (engine or 0) / MIB)
+        else:
+            other = found.device_delta_bytes if found.device_delta_bytes is not None else found.rss_delta_bytes
+            if other is None:
+                continue
+            parts = (other / MIB, 0.0)
+        process = found.process_gpu_bytes
+        note = f"{number(process / MIB)} with CUDA" if process else ""
+        bars.append(Bar(row, legend[row.configuration], sum(parts), parts, note))
+    if not bars:
         return "Not drawn: no memory figure was recorded at the headline shape."
-    width = min(10.5, 1.6 + 3.0 * len(panels))
-    drawing, axes = figure(width, 1.0 + 0.26 * len(rows), 1, len(panels), sharey=True)
-    for panel, (name, title) in zip(axes, panels, strict=True):
-        _bars(panel, rows, [_in_mib(row, name) for row in rows], marks)
-        panel.set_title(title)
-        panel.set_xlabel("MiB")
-    names = labels_of(group)
-    axes[0].set_yticks(range(len(rows)), [names[row.configuration] for row in rows])
-    axes[0].invert_yaxis()
-    case = rows[0].case
-    return drawing, (
-        f"Batch {case.batch}, {case.frames} frames, one reading each. The allocator does not see what CUDA "
-        "or an engine takes by itself; the process figures do."
+    bars.sort(key=lambda bar: bar.value)
+    case = bars[0].row.case
+    titles = (("allocator's peak, or growth of the device's or host's memory", _ONE), ("engine beside it", _TWO))
+    return Drawing(
+        stacked(bars, "MiB", titles),
+        f"Batch {case.batch}, {case.frames} frames, one reading each. CUDA's own context comes with every process and "
+        "is in the figure in brackets only.",
+        parts=titles,
     )
 
 
-def _bars(panel: Axes, rows: list[Row], values: list[float | None], marks: Marks) -> None:
-    top = max(value for value in values if value is not None)
-    for line, (row, value) in enumerate(zip(rows, values, strict=True)):
-        if value is None:
-            name_point(panel, "not measured", 0, line)
-            continue
-        panel.barh(line, value, height=0.62, color=marks[row.case.backend][0], alpha=0.85)
-        name_point(panel, number(value), value, line)
-    panel.set_xlim(0, top * 1.22)
-    panel.grid(visible=False, axis="y")
+def time_spent(group: Group) -> Drawing | str:
+    """What a median is made of: the machine's floor, layers that go through memory, and the rest."""
+    bars = []
+    rows = [row for row in headline(group) if row.measured.roofline][:SHOWN]
+    legend = keys(group, rows)
+    for row in rows:
+        limit = row.measured.roofline
+        assert limit is not None  # noqa: S101 - narrows the type
+        floor = min(limit.floor_ms, row.median_ms)
+        layered = max(0.0, min(limit.layered_floor_ms, row.median_ms) - floor)
+        launch = row.measured.timing.launch_median_ms
+        note = f"launching takes {number(launch)}" if launch is not None and limit.bound_by == "launches" else ""
+        parts = (floor, layered, max(0.0, row.median_ms - floor - layered))
+        bars.append(Bar(row, legend[row.configuration], row.median_ms, parts, note))
+    if not bars:
+        return "Not drawn: the machine's limit was not measured with these cases."
+    case = bars[0].row.case
+    titles = (
+        ("the network's operations at the rate of the best matrix product", _ONE),
+        ("activations through memory between layers", _TWO),
+        ("everything else: launches, lower rates, waiting", MUTED),
+    )
+    return Drawing(
+        stacked(bars, "ms of one inference", titles),
+        f"Batch {case.batch}, {case.frames} frames. The first two are floors that follow from the network and the "
+        "machine's measured rates, not a profile: what is left is what an implementation could still save.",
+        parts=titles,
+    )
 
 
-def _field(row: Row, name: str) -> int | None:
-    return getattr(row.measured.memory, name, None)
+def roofline(group: Group) -> Drawing | str:
+    """Operations per second against operations per byte, under the machine's two ceilings."""
+    rows = [row for row in headline(group) if row.measured.roofline][:SHOWN]
+    if not rows:
+        return "Not drawn: the machine's limit was not measured with these cases."
+    legend = keys(group, rows)
+    places = []
+    for row in rows:
+        limit = row.measured.roofline
+        assert limit is not None  # noqa: S101 - narrows the type
+        places.append((row, limit.flops / limit.least_bytes, limit.flops / row.median_ms / 1e9))
+    return Drawing(
+        scatter(places, legend, Axis("operations per byte"), Axis("Tflop/s"), [*_roofs(rows, places)]),
+        "Lines are the best copy and the best matrix product of this machine, in each precision. Bytes are the least "
+        "that any implementation moves, so that all points of one network lie above one another.",
+        tuple(legend.values()),
+        numbered=True,
+    )
 
 
-def _in_mib(row: Row, name: str) -> float | None:
-    value = _field(row, name)
-    return None if value is None else value / MIB
+def _roofs(rows: list[Row], places: list[tuple[Row, float, float]]) -> list[Spec]:
+    """The ceilings of each precision, from a tenth of the corner to ten times the points."""
+    ceilings = {row.measured.roofline.ceilings for row in rows if row.measured.roofline}
+    left = min(item.flops_per_s / item.copy_bytes_per_s for item in ceilings) / 8
+    right = 3 * max(x for _, x, _ in places)
+    values = []
+    for item in sorted(ceilings, key=lambda item: item.product):
+        corner = item.flops_per_s / item.copy_bytes_per_s
+        for x in (left, corner, right):
+            y = min(item.flops_per_s, x * item.copy_bytes_per_s) / 1e12
+            values.append({"roof": item.product, "x": x, "y": y, "name": "", "last": x == right})
+    axes = {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "y", "type": "quantitative"}}
+    text = {"type": "text", "align": "right", "dy": -8, "color": MUTED}
+    words = {"text": {"field": "roof", "type": "nominal"}}
+    return [
+        {
+            "data": {"values": values},
+            "mark": {"type": "line", "color": INK, "strokeDash": [4, 3], "strokeWidth": 1},
+            "encoding": {**axes, "detail": {"field": "roof"}},
+        },
+        {"data": {"values": [item for item in values if item["last"]]}, "mark": text, "encoding": {**axes, **words}},
+    ]
 
 
-def break_even(group: Group, marks: Marks) -> tuple[Figure, str] | str:
+def break_even(group: Group) -> Drawing | str:
     """Build time of every configuration against the inferences after which it has paid for itself."""
     rows = [row for row in headline(group) if row.case.backend != "eager" and row.record.build]
     if not rows:
         return "Not drawn: nothing but eager was built and timed at the headline shape."
-    points, never = [], []
+    legend = keys(group, rows)
+    places, never = [], []
     for row in rows:
-        inferences = inferences_to_break_even(row)
-        if inferences is None:
-            never.append(row.configuration)
-        else:
-            points.append((row, inferences))
-    words = f"Never (not faster than eager, or not run in turn with it): {_few(never)}." if never else ""
-    if not points:
-        return f"Not drawn: no build has a break-even. {words}"
-    points = sorted(points, key=lambda point: point[1])[:CONFIGURATIONS_SHOWN]
-    drawing, axes = figure(9, 1.0 + 0.26 * len(points), 1, 2, sharey=True)
-    builds = [row.record.build.cost_s if row.record.build else 0.0 for row, _ in points]
-    titles = ("build, s", "inferences to break even")
-    for panel, values, title in zip(axes, (builds, [value for _, value in points]), titles, strict=True):
-        for line, ((row, _), value) in enumerate(zip(points, values, strict=True)):
-            colour, mark = marks[row.case.backend]
-            panel.plot([value], [line], mark, color=colour, markersize=6)
-            name_point(panel, number(value), value, line)
-        panel.margins(x=0.25)
-        log_axes(panel, "x")
-        panel.set_xlabel(title)
-    names = labels_of(group)
-    axes[0].set_yticks(range(len(points)), [names[row.configuration] for row, _ in points])
-    axes[0].set_ylim(len(points) - 0.5, -0.5)
+        inferences, build = inferences_to_break_even(row), row.record.build
+        if inferences is None or build is None or build.cost_s <= 0:
+            never.append(legend[row.configuration].name if row.configuration in legend else row.configuration)
+        elif row.configuration in legend:
+            places.append((row, build.cost_s, inferences))
+    words = f" Never (not faster than eager, or not in turn with it): {'; '.join(never[:6])}." if never else ""
+    if not places:
+        return f"Not drawn: no build has a break-even.{words}"
+    shown = {row.configuration: legend[row.configuration] for row, *_ in places}
     case = rows[0].case
-    caption = (
-        f"Batch {case.batch}, {case.frames} frames. Break-even is the build time over the "
-        "time that one inference saves against eager of the same precision. Lower is better. "
-    )
-    return drawing, caption + words
-
-
-def ranges(group: Group, marks: Marks) -> tuple[Figure, str] | str:
-    """What an engine for a range of shapes costs against one for a single shape, over length."""
-    rows = [row for row in group.rows if row.measured.speedup_static]
-    if not rows:
-        return "Not drawn: no engine for a range of shapes was run in turn with its static baseline."
-    series: dict[tuple[str, int], list[Row]] = {}
-    for row in sorted(rows, key=lambda row: row.case.frames):
-        series.setdefault((row.configuration, row.case.batch), []).append(row)
-    drawing, (axes,) = figure(8, 3.4)
-    names = labels_of(group)
-    for index, ((name, batch), points) in enumerate(series.items()):
-        colour, mark = marks[points[0].case.backend]
-        frames = [row.case.frames for row in points]
-        ratios = [1 / row.measured.speedup_static.ratio for row in points if row.measured.speedup_static]
-        lines = ("-", "--", ":", "-.")
-        label = f"{names[name]}, b{batch}"
-        axes.plot(frames, ratios, marker=mark, color=colour, linestyle=lines[index % 4], label=label)
-    axes.axhline(1, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
-    log_axes(axes, "x")
-    axes.set_xlabel("frames")
-    axes.set_ylabel("time over its static baseline's")
-    legend(drawing, [axes])
-    return drawing, (
-        "Time of an engine for a range of batches and lengths over that of its static baseline, the engine built for "
-        "the shape alone, rounds run in turn. 1 (dotted line) is no cost; options give the range."
+    return Drawing(
+        scatter(places, shown, Axis("build, s"), Axis("inferences to break even")),
+        f"Batch {case.batch}, {case.frames} frames. Break-even is the build's time over what one inference saves "
+        f"against eager of the same precision. Lower and further left is better.{words}",
+        tuple(shown.values()),
+        numbered=True,
     )
 
 
@@ -142,6 +160,27 @@ def inferences_to_break_even(row: Row) -> float | None:
     return break_even_inferences(build.cost_s, speedup.baseline_median_ms, speed.timing.median_ms)
 
 
-def _few(names: list[str]) -> str:
-    shown = ", ".join(names[:6])
-    return shown if len(names) <= 6 else f"{shown} and {len(names) - 6} more"
+def ranges(group: Group) -> Drawing | str:
+    """What an engine for a range of shapes costs against one for a single shape, over length."""
+    rows = [row for row in group.rows if row.measured.speedup_static]
+    if not rows:
+        return "Not drawn: no engine for a range of shapes ran in turn with its static baseline."
+
+    def cost(row: Row) -> tuple[float, float | None, float | None] | None:
+        found = row.measured.speedup_static
+        if found is None:
+            return None
+        low = None if found.ci95_high is None else 1 / found.ci95_high
+        return 1 / found.ratio, low, None if found.ci95_low is None else 1 / found.ci95_low
+
+    batch = min(row.case.batch for row in rows)
+    rows = [row for row in rows if row.case.batch == batch]
+    found = lines(
+        group, rows, ("mel frames", lambda row: row.case.frames), ("time over the static engine's", cost), log_y=False
+    )
+    return Drawing(
+        found.spec,
+        f"Batch {batch}. Time of an engine for a range of lengths over that of the engine built for the shape alone, "
+        "rounds in turn; 1 is no cost.",
+        found.keys,
+    )

@@ -11,10 +11,11 @@ from bench.records.rows import Row
 from bench.records.run import Run
 from bench.records.schema import Build, Sound, Speed, Speedup
 from bench.report.html import render
+from bench.report.names import short_names
 from bench.report.section import Section
 from bench.report.text import cell, heading, interval, mebibytes, number
 
-SAMPLE_BYTES = 3 * 2**19
+SAMPLE_BYTES = 2**18
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def _processes(row: Row) -> str:
     return f"{len(medians)}, {100 * (max(medians) / min(medians) - 1):.1f} % apart"
 
 
+_AUDIO = facts_of(Speed)["throughput.audio_s_per_s"]
 COLUMNS: tuple[Column, ...] = (
     Column("Reason", lambda row: row.record.reason, False, "Why the case gave no figure."),
     Column("Fidelity", fidelity, False, "Verdict on the sound of this case against eager fp32."),
@@ -102,7 +104,17 @@ COLUMNS: tuple[Column, ...] = (
     _figure("timing.host_median_ms"),
     _figure("timing.launch_median_ms"),
     _figure("throughput.real_time_factor"),
-    _figure("throughput.audio_s_per_s", "Audio s/s"),
+    Column(
+        "Audio s/s",
+        lambda row: cell(_AUDIO, value_at(row.speed, "throughput.audio_s_per_s")),
+        help="Seconds of audio per second, over the batch; Counted says whether calls ran back to back or in rounds.",
+    ),
+    Column(
+        "Counted",
+        lambda row: row.speed.throughput.method.replace("-", " ") if row.speed and row.speed.throughput else "",
+        False,
+        "How the audio per second was counted.",
+    ),
     Column(
         "Speedup, fp32",
         lambda row: _speedup(row.speed.speedup_fp32 if row.speed else None),
@@ -130,6 +142,7 @@ COLUMNS: tuple[Column, ...] = (
         help="Device memory of the engine's context: activations and workspace for the largest shape it takes.",
     ),
     _figure("timing.first_call_ms"),
+    _sound("heard_db"),
     _sound("snr_db"),
     _sound("lsd_db"),
     _figure("roofline.percent_of_limit"),
@@ -164,16 +177,20 @@ class Line:
     """A row of the table as text.
 
     Attributes:
-        case: The row's label.
+        name, case: Short name of the configuration, and the case's id.
         version, backend, precision, outcome: What the table filters by.
+        batch, frames: The shape.
         cells: One text a column.
         samples: Anchor of its samples in this page, or empty.
         count: Number of samples.
         line: Line of its record in the records file.
     """
 
+    name: str
     case: str
     version: str
+    batch: int
+    frames: int
     backend: str
     precision: str
     outcome: str
@@ -213,17 +230,21 @@ class Table:
 
 
 def table(run: Run) -> Table:
-    """Every row of a run, with the samples of as many as 1.5 MiB hold, the shortest first."""
+    """Every row of a run, with the samples of as many as 256 KiB hold, the shortest first."""
     texts = [tuple(column.cell(row) for column in COLUMNS) for row in run.rows]
     kept = [index for index in range(len(COLUMNS)) if any(cells[index] for cells in texts)]
     samples = _samples(run)
+    names = short_names(row.case for row in run.rows)
     lines = []
     for row, cells in zip(run.rows, texts, strict=True):
         anchor = f"samples-{row.line}"
         lines.append(
             Line(
+                name=names[row.configuration],
                 case=row.case.id,
                 version=row.case.version,
+                batch=row.case.batch,
+                frames=row.case.frames,
                 backend=row.case.backend,
                 precision=row.case.precision,
                 outcome=outcome(row),

@@ -1,23 +1,31 @@
 """The report's section on what changed since a baseline run: the comparison's verdicts as rows."""
 
+import math
+import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markupsafe import Markup
 
+from bench.case import parse_case
 from bench.compare.markdown import escape
 from bench.compare.result import BAD, GOOD, Change, Comparison, Pairing, Verdict
 from bench.compare.runs import compare_runs
-from bench.records.run import Run
+from bench.errors import InputError
+from bench.records.run import Run, load_run
 from bench.report.html import render
+from bench.report.names import short_name
 from bench.report.nights import nights
 from bench.report.section import Page, Section
-from bench.report.text import count, number
+from bench.report.strip import Strips, strips
+from bench.report.text import count, number, shape
 
 _ROWS_SHOWN = 600
+_STRIPS_SHOWN = 40
+_SETTLE = "measure both again in a quiet hour, or add nights to the history."
 
 
 @dataclass(frozen=True)
@@ -25,13 +33,15 @@ class ChangeRow:
     """One metric of one case that is not plainly the same.
 
     Attributes:
-        case, metric: Which.
+        name, case, metric: Short name and shape of the case, its id, and which metric.
         verdict: In the comparison's words.
         tone: ``bad``, ``good`` or empty, for the page's marks.
         base, new, change: Figures with units; the change with its interval.
-        reason: What else a reader must know.
+        reason: What else a reader must know; of what is UNCLEAR, what would settle it.
+        strips: Rounds of the base and of the new run, for the page to draw; empty where there are none.
     """
 
+    name: str
     case: str
     metric: str
     verdict: str
@@ -40,6 +50,7 @@ class ChangeRow:
     new: str
     change: str
     reason: str
+    strips: Strips | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,23 @@ def compare(baseline: Path, run: Run) -> Compared:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         comparison = compare_runs(baseline, run.records)
-    return present(comparison, [str(item.message) for item in caught])
+    found = present(comparison, [str(item.message) for item in caught])
+    try:
+        return replace(found, rows=_with_strips(found.rows, load_run(baseline), run))
+    except InputError:  # several runs together have no rounds of their own to draw
+        return found
+
+
+def _with_strips(rows: Sequence[ChangeRow], base: Run, new: Run) -> tuple[ChangeRow, ...]:
+    """The rows, the first forty times with their rounds before and after."""
+    before, after = ({row.case.id: row.measured.timing for row in run.rows if row.timed} for run in (base, new))
+    drawn, left = [], _STRIPS_SHOWN
+    for row in rows:
+        if row.metric == "time" and left and row.case in before and row.case in after:
+            left -= 1
+            row = replace(row, strips=strips(before[row.case].samples_ms, after[row.case].samples_ms))
+        drawn.append(row)
+    return tuple(drawn)
 
 
 def present(comparison: Comparison, notes: Sequence[str] = ()) -> Compared:
@@ -137,9 +164,27 @@ def _rows(comparison: Comparison) -> list[ChangeRow]:
             verdict = case.status_verdict if case.status_verdict is not Verdict.SAME else case.pairing
             statuses = (case.status_base or "no row", case.status_new or "no row")
             reason = "; ".join(case.reasons)
-            rows.append(ChangeRow(case.id, "status", str(verdict), _tone(verdict), *statuses, "", reason))
+            rows.append(
+                ChangeRow(_name(case.id), case.id, "status", str(verdict), _tone(verdict), *statuses, "", reason)
+            )
         rows += [_row(case.id, change) for change in case.changes if change.verdict is not Verdict.SAME]
-    return sorted(rows, key=lambda row: ("bad", "good", "").index(row.tone))
+    return sorted(rows, key=_worst_first)
+
+
+def _worst_first(row: ChangeRow) -> tuple[int, float]:
+    """Worse, then unclear, then better; within each the largest change first."""
+    found = re.match(r"[-\d.]+", row.change)
+    size = abs(math.log(float(found[0]))) if found and float(found[0]) > 0 else 0.0
+    return ("bad", "", "good").index(row.tone), -size
+
+
+def _name(case_id: str) -> str:
+    """A case as pages call it; the id where it is none."""
+    try:
+        case = parse_case(case_id)
+    except InputError:
+        return case_id
+    return f"{case.version} {short_name(case)}, {shape(case)}"
 
 
 def _row(case: str, change: Change) -> ChangeRow:
@@ -147,15 +192,19 @@ def _row(case: str, change: Change) -> ChangeRow:
     text = number(change.change, 4)
     if change.ci95_low is not None and change.ci95_high is not None:
         text += f" [{number(change.ci95_low, 4)}, {number(change.ci95_high, 4)}]"
-    tone = _tone(change.verdict)
-    return ChangeRow(case, change.metric, str(change.verdict), tone, base, new, text, change.reason)
+    reason = change.reason
+    if change.verdict is Verdict.UNCLEAR:
+        reason = f"{reason}. To settle it: {_SETTLE}".lstrip(". ")
+    return ChangeRow(
+        _name(case), case, change.metric, str(change.verdict), _tone(change.verdict), base, new, text, reason
+    )
 
 
 def _tone(verdict: Verdict | Pairing) -> str:
     return "bad" if verdict in BAD else "good" if verdict in GOOD else ""
 
 
-class Changes(Section, anchor="changes", nav="Changes", order=30):
+class Changes(Section, anchor="changes", nav="Changes", order=5):
     """What changed since other runs, and over the nights."""
 
     def __init__(self, page: Page) -> None:

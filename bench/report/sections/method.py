@@ -12,6 +12,8 @@ from bench.records.rows import NOT_JUDGED
 from bench.records.run import Run
 from bench.records.schema import GpuState, Record, Status
 from bench.report.html import render
+from bench.report.names import short_names
+from bench.report.notes import notes_of
 from bench.report.section import Section
 from bench.report.text import count, number
 
@@ -166,5 +168,13 @@ class Method(Section, anchor="method", nav="Method", order=70):
     """How it was measured, and what is missing."""
 
     def html(self) -> Markup:
-        """The facts, and a sentence for everything that is missing."""
-        return render("sections/method.html.j2", facts=facts(self.page.run), missing=missing(self.page.run))
+        """What to know, the facts, what short names stand for, and a sentence for everything that is missing."""
+        run = self.page.run
+        names = short_names(row.case for row in run.rows)
+        return render(
+            "sections/method.html.j2",
+            notes=notes_of(run),
+            facts=facts(run),
+            names=[(names[key], key) for key in sorted(names, key=names.__getitem__)],
+            missing=missing(run),
+        )

@@ -12,7 +12,7 @@ from bench.report.section import Page, Section
 from bench.run.progress import progress
 
 
-class PlotsSection(Section, anchor="plots", nav="Plots", order=40):
+class PlotsSection(Section, anchor="plots", nav="Figures", order=40):
     """Every figure of every group."""
 
     def __init__(self, page: Page) -> None:
@@ -21,7 +21,8 @@ class PlotsSection(Section, anchor="plots", nav="Plots", order=40):
 
     def html(self) -> Markup:
         """The figures by the question that they answer."""
-        return render("sections/plots.html.j2", run=self.page.run, sections=self._drawn)
+        missing = [plot for plot in self.plots() if plot.missing]
+        return render("sections/plots.html.j2", run=self.page.run, sections=self._drawn, missing=missing)
 
     def plots(self) -> Sequence[Plot]:
         """All of them."""

@@ -1,5 +1,6 @@
 """Reference, test and difference to look at and listen to, as far as the page's size allows."""
 
+import base64
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,45 +11,73 @@ from typing import Any
 import numpy as np
 import soundfile
 from markupsafe import Markup
-from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from scipy.signal import ShortTimeFFT, get_window
 
 from bench.records.rows import Row
 from bench.records.run import Run
 from bench.records.schema import Record
-from bench.report.figures.style import data_uri, figure, house, to_svg
 from bench.report.html import render
+from bench.report.names import short_name
 from bench.report.section import Section
-from bench.report.text import count
+from bench.report.text import count, number, shape
 from bench.run.progress import progress
 
 ROLES = ("reference", "test", "difference")
 SOUND_BYTES = 4 * 2**20
 _TRIPLES = 12
 _RANGE_DB = 90
-_COLUMNS, _LINES = 260, 160
+_CLIPS = 0.9999
+_COLUMNS, _LINES = 480, 200
+LOUDER_DB = 40.0  # as bench.quality.listen writes differences
 _ORDER = ("fail", "warn", "pass", "not judged", "reference")
 
 
 @dataclass(frozen=True)
 class Sound:
-    """One WAV file: how it was made out, its player's source or the link that stands in for it."""
+    """One WAV file.
+
+    Attributes:
+        role: Reference, test or difference.
+        source: Its player's source, or the link that stands in for it.
+        note: Length, rate and level.
+        picture: Its spectrogram as a ``data:`` URI.
+        seconds, khz: What the picture spans.
+    """
 
     role: str
     source: str
     note: str
+    picture: str
+    seconds: float
+    khz: float
 
 
 @dataclass(frozen=True)
 class Triple:
-    """The three sounds of one case and their spectrograms."""
+    """The three sounds of one case.
+
+    Attributes:
+        name: Anchor in the page.
+        title, case: Short name with its shape, and the case's id.
+        weights: Which weights ran.
+        verdict, heard: On the sound, and what a listener can expect.
+        sounds: Reference, test and difference, as far as they were kept.
+    """
 
     name: str
+    title: str
     case: str
     weights: str
     verdict: str
+    heard: str
     sounds: tuple[Sound, ...]
-    svg: Markup
+
+    @property
+    def blind(self) -> bool:
+        """Whether reference and test are in the page, to be told apart blindly."""
+        here = [sound.role for sound in self.sounds if sound.source.startswith("data:")]
+        return {"reference", "test"} <= set(here)
 
 
 def triples(
@@ -104,7 +133,8 @@ def _triple(
     run: Run, row: Row, name: str, left: int, link: Callable[[Path], str]
 ) -> tuple[Triple | None, int, list[str]]:
     record: Record = row.quality or row.record
-    sounds, panels, problems, used = [], [], [], 0
+    sounds, problems, used = [], [], 0
+    reference_db: float | None = None
     for role, relative in _sound_files(row).items():
         path = (run.directory / relative).resolve()
         if not path.is_relative_to(run.directory.resolve()):
@@ -116,51 +146,54 @@ def _triple(
         except (OSError, soundfile.SoundFileError):
             problems.append(f"{row.case.id}: the {role} file {relative!r} is missing or no sound file.")
             continue
-        length = f"{len(audio) / sample_rate:.2f} s, {sample_rate} Hz"
+        mono = audio[:, 0]
+        if role == "reference":
+            reference_db = level_db(mono)
+        note = _note(role, mono, sample_rate, reference_db)
         size = len(content) * 4 // 3
-        if used + size <= left:
-            used += size
-            sounds.append(Sound(role, data_uri(content, "audio/wav"), length))
-        else:
-            sounds.append(Sound(role, link(path), f"{length}; a file beside the records, not in this page"))
-        panels.append((role, audio[:, 0], sample_rate))
-    if not panels:
+        kept = used + size <= left
+        used += size if kept else 0
+        source = data_uri(content, "audio/wav") if kept else link(path)
+        note += "" if kept else "; a file beside the records, not in this page"
+        picture = _picture(mono, sample_rate)
+        sounds.append(Sound(role, source, note, picture, len(mono) / sample_rate, sample_rate / 2000))
+    if not sounds:
         return None, used, problems
     weights = record.weights.name if record.weights else "weights not recorded"
-    with house():
-        svg = to_svg(
-            _draw(panels),
-            name,
-            f"Spectrograms of {row.case.id} ({weights})",
-            "Level in dB of full scale over time and frequency, the same colours in all panels.",
-        )
-    triple = Triple(name, row.case.id, weights, row.judgement.verdict, tuple(sounds), svg)
-    return triple, used + len(svg), problems
+    title = f"{row.case.version} {short_name(row.case)}, {shape(row.case)}"
+    heard = row.judgement.sound.heard if row.judgement.sound else ""
+    triple = Triple(name, title, row.case.id, weights, row.judgement.verdict, heard, tuple(sounds))
+    return triple, used + sum(len(sound.picture) for sound in sounds), problems
 
 
-def _draw(panels: list[tuple[str, np.ndarray, int]]) -> Figure:
-    drawing, axes = figure(3.3 * len(panels), 2.4, 1, len(panels), sharex=True, sharey=True)
-    image = None
-    for panel, (role, audio, sample_rate) in zip(axes, panels, strict=True):
-        level_db = spectrogram_db(audio, sample_rate)
-        extent = (0.0, len(audio) / sample_rate, 0.0, sample_rate / 2000)
-        image = panel.imshow(
-            _shrink(level_db),
-            origin="lower",
-            aspect="auto",
-            extent=extent,
-            vmin=-_RANGE_DB,
-            vmax=0,
-            cmap="magma",
-            interpolation="nearest",
-        )
-        panel.set_title(role)
-        panel.set_xlabel("s")
-        panel.grid(visible=False)
-    axes[0].set_ylabel("kHz")
-    if image is not None:
-        drawing.colorbar(image, ax=axes, label="dB of full scale", pad=0.01, fraction=0.03)
-    return drawing
+def _note(role: str, audio: np.ndarray, sample_rate: int, reference_db: float | None) -> str:
+    """Length and level; of the difference, how far it lies under the reference as it really is."""
+    note = f"{len(audio) / sample_rate:.2f} s, {sample_rate} Hz, {number(level_db(audio))} dB RMS"
+    if role != "difference":
+        return note
+    real = level_db(audio) - LOUDER_DB
+    under = f", {number(reference_db - real)} dB under the reference" if reference_db is not None else ""
+    more = "; it clips, so that it is more" if np.max(np.abs(audio), initial=0.0) > _CLIPS else ""
+    return f"{note}, played {LOUDER_DB:.0f} dB louder than it is: really {number(real)} dB{under}{more}"
+
+
+def level_db(audio: np.ndarray) -> float:
+    """RMS level in dB re full scale; -200 for digital silence."""
+    rms = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0
+    return 20 * float(np.log10(max(rms, 1e-10)))
+
+
+def _picture(audio: np.ndarray, sample_rate: int) -> str:
+    """A spectrogram as a PNG in a ``data:`` URI."""
+    stream = io.BytesIO()
+    level = _shrink(spectrogram_db(audio, sample_rate))
+    imsave(stream, level, origin="lower", vmin=-_RANGE_DB, vmax=0, cmap="magma", format="png")
+    return data_uri(stream.getvalue(), "image/png")
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """Bytes as a ``data:`` URI of a media type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def spectrogram_db(audio: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -181,14 +214,14 @@ def spectrogram_db(audio: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def _shrink(level_db: np.ndarray) -> np.ndarray:
-    """At most 160 x 260 cells, each the loudest of those it stands for, so that no click is lost."""
+    """At most 200 x 480 cells, each the loudest of those it stands for, so that no click is lost."""
     for axis, limit in ((0, _LINES), (1, _COLUMNS)):
         step = -(-level_db.shape[axis] // limit)
         level_db = np.maximum.reduceat(level_db, np.arange(0, level_db.shape[axis], step), axis=axis)
     return level_db
 
 
-class Sounds(Section, anchor="sounds", nav="Sounds", order=50):
+class Sounds(Section, anchor="sounds", nav="Listen", order=50):
     """What was kept to listen to."""
 
     def html(self) -> Markup:

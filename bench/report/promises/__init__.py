@@ -1,1 +1,0 @@
-"""What the seed guide promised of TensorRT, and what was measured."""
