@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from tokenize import TokenError
 
 import numpy as np
 import safetensors
@@ -18,6 +19,18 @@ NPY, SAFETENSORS, WAV = "application/x-npy", "application/safetensors", "audio/w
 # A natural logarithm of a magnitude: the floor is -11.5, and a full-scale tone stays under 10.
 MEL_LIMIT = 50.0
 _HEADER_LIMIT = 4096
+# What numpy raises at a header that is none, which it takes for Python's source; a warning where those are errors.
+_NO_HEADER = (
+    ValueError,
+    LookupError,
+    SyntaxError,
+    TypeError,
+    RecursionError,
+    MemoryError,
+    OverflowError,
+    TokenError,
+    UserWarning,
+)
 Mel = NDArray[np.float32]
 
 
@@ -72,7 +85,7 @@ def _npy(body: bytes, _: VocoderSpec, __: int) -> NDArray[np.generic]:
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, fortran, dtype = read(file, max_header_size=_HEADER_LIMIT)
-    except (ValueError, KeyError, SyntaxError, TypeError, RecursionError, MemoryError, OverflowError) as error:
+    except _NO_HEADER as error:
         raise BadRequestError("the body is no npy file of version 1 or 2", 400) from error
     if dtype.kind != "f" or dtype.itemsize not in (2, 4, 8):
         raise BadRequestError(f"a mel is float16, float32 or float64, not {dtype}")

@@ -28,6 +28,7 @@ def bind(host: str, port: int) -> socket.socket:
         found = socket.socket(family, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
+        found.listen(1024)
     except (OSError, OverflowError, UnicodeError) as error:
         raise InputError(f"--host {host} --port {port} cannot be listened on: {error}") from error
     return found

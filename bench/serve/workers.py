@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from bench.serve.engine import Engine, Facts, Output, Samples
 from bench.serve.settings import EngineSettings
 
 # How long a process may take to leave when it is told to, and to vocode one batch before it is taken for hung.
-_LEAVE_S = 5.0
+_LEAVE_S = 2.0
 _RUN_LIMIT_S = 300.0
 _KNOWN = {error.__name__: error for error in (InputError, UnsupportedError, WrongOutputError)}
 
@@ -152,8 +153,9 @@ class ProcessWorker:
 
 def _serve(pipe: Connection, settings: EngineSettings) -> None:
     """The process's side: the engine's facts, then an answer to every list of mels, until the pipe is closed."""
-    # A terminal's Ctrl-C is the service's, which finishes what it took before it lets its workers leave.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if threading.current_thread() is threading.main_thread():
+        # A terminal's Ctrl-C is the service's, which finishes what it took before it lets its workers leave.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
         try:
             engine = Engine(settings)
