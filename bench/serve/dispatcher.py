@@ -244,7 +244,7 @@ class Dispatcher:
             _settle(item, NoWorkerError("the service ends"))
         for replica in self.replicas:
             replica.waiting.clear()
-            await replica.close()
+        await asyncio.gather(*(replica.close() for replica in self.replicas))
 
     async def vocode(self, mel: Samples) -> Answer:
         """Vocodes one mel, with others where that fits.

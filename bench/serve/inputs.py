@@ -72,7 +72,8 @@ def read_mel(body: bytes, media_type: str, spec: VocoderSpec, most_frames: int) 
         raise BadRequestError(f"a mel has the shape ({spec.bands}, frames), not {tuple(array.shape)}")
     if array.shape[1] > most_frames:
         raise BadRequestError(f"a mel has at most {most_frames} frames here, not {array.shape[1]}", 413)
-    mel = np.ascontiguousarray(array, dtype=np.float32)
+    # A copy where the array is a view of the body, which nobody may write to.
+    mel = np.require(array, np.float32, ["C", "W"])
     if not np.isfinite(mel).all() or np.abs(mel).max() > MEL_LIMIT:
         raise BadRequestError(f"a log-mel holds finite values within {MEL_LIMIT:g} of 0")
     return mel

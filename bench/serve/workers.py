@@ -1,7 +1,9 @@
 """Workers: an engine in this process, or in one of its own that may die without the service."""
 
 import contextlib
+import functools
 import multiprocessing
+import multiprocessing.context
 import os
 import signal
 import threading
@@ -89,8 +91,7 @@ class ProcessWorker:
             WorkerDiedError: the process ended meanwhile.
             InputError, UnsupportedError, WrongOutputError: as :class:`~bench.serve.engine.Engine`.
         """
-        # A fork would share CUDA's state, which does not survive that.
-        context = multiprocessing.get_context("spawn")
+        context = _context()
         ours, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, self._settings), daemon=True)
         self._process.start()
@@ -149,6 +150,14 @@ class ProcessWorker:
             return "the worker was stopped"
         self._process.join(_LEAVE_S)
         return f"the worker's process ended with exit code {self._process.exitcode}"
+
+
+@functools.cache
+def _context() -> multiprocessing.context.ForkServerContext:
+    """Processes are forked off one that has imported everything and touched no GPU: CUDA's state survives no fork."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["bench.serve.engine", "bench.backends.eager"])
+    return context
 
 
 def _serve(pipe: Connection, settings: EngineSettings) -> None:

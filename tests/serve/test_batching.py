@@ -55,8 +55,9 @@ def test_items_sound_as_they_do_alone(version: str, step: int) -> None:
         nonlocal memory
         if memory.numel():
             memory.fill_(9.0)
-        memory = vocoder(batch)
-        return memory
+        latest: Tensor = vocoder(batch)
+        memory = latest
+        return latest
 
     with torch.inference_mode():
         waves = vocode_batch(run, mels, halo, upsample, step)

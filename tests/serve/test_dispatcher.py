@@ -179,7 +179,9 @@ def test_a_cancelled_item_frees_its_place(planted: list[Planted]) -> None:
     assert planted[0].batches == [[40]]
 
 
-def test_a_worker_that_does_not_start_is_said_and_tried_again(planted: list[Planted], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_does_not_start_is_said_and_tried_again(
+    planted: list[Planted], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is taken meanwhile, with the reason; the next start may succeed."""
     monkeypatch.setattr("bench.serve.dispatcher._RESTART_S", 0.05)
 

@@ -26,7 +26,8 @@ def wav(samples: NDArray[np.float32], rate: int = 24_000) -> bytes:
 
 def tone(seconds: float, rate: int = 24_000) -> NDArray[np.float32]:
     """A sine."""
-    return (0.3 * np.sin(np.arange(int(seconds * rate)) * 0.05)).astype(np.float32)
+    found: NDArray[np.float32] = (0.3 * np.sin(np.arange(int(seconds * rate)) * 0.05)).astype(np.float32)
+    return found
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8"])

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,14 +16,14 @@ from bench.errors import InputError, UnsupportedError
 from bench.serve.engine import Facts
 from bench.serve.settings import EngineSettings, ServeSettings
 from bench.serve.workers import LocalWorker, ProcessWorker, WorkerDiedError, _serve, default_threads
-from tests.conftest import small_v3
 from tests.serve.running import CASE, Running, mel, running, samples, until
+from tests.serve.small import network
 
 
 @pytest.fixture(scope="module")
-def engine(v3_directory: Path) -> EngineSettings:
+def engine(small_weights: str) -> EngineSettings:
     """A small v3."""
-    return EngineSettings(CASE, weights=(str(v3_directory),), engine_cache="off")
+    return EngineSettings(CASE, weights=(small_weights,), engine_cache="off")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def service(engine: EngineSettings) -> Iterator[Running]:
 
 def test_a_killed_worker_loses_nothing(service: Running) -> None:
     """One of two is killed under load: every request has its own answer, and two workers are ready again."""
-    network, mels = small_v3(), [mel(60 + index, index) for index in range(24)]
+    own, mels = network(), [mel(60 + index, index) for index in range(24)]
     replicas = service.service.dispatcher.replicas
     worker = replicas[0].worker
     assert isinstance(worker, ProcessWorker)
@@ -48,7 +47,7 @@ def test_a_killed_worker_loses_nothing(service: Running) -> None:
         until(lambda: replicas[0].running)
         os.kill(pid, signal.SIGKILL)
         for one, answer in zip(mels, answers, strict=True):
-            reference = network(torch.from_numpy(one)[None])[0, 0].numpy()
+            reference = own(torch.from_numpy(one)[None])[0, 0].numpy()
             assert np.abs(samples(answer.result()) - reference).max() < 1e-4
     until(lambda: replicas[0].facts is not None, 60)
     assert worker.pid != pid
