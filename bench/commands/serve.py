@@ -18,6 +18,7 @@ def add_parser(commands: Commands) -> None:
         "--devices", metavar="LIST", help="one worker each, such as cuda:0,cuda:1 (the first GPU, else cpu)"
     )
     parser.add_argument("--weights", metavar="LIST", help="default: synthetic weights")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of synthetic weights (0)")
     parser.add_argument("--engine-cache", metavar="DIR", help="where built engines are kept, or off")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of each worker")
     parser.add_argument("--policy", default="least-loaded", help="least-loaded or round-robin (least-loaded)")
@@ -62,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         case=parse_case(arguments.case),
         device=devices[0],
         weights=weights,
+        seed=arguments.seed,
         threads=arguments.threads or default_threads(len(devices)),
         engine_cache=arguments.engine_cache,
         fallback=arguments.fallback,
@@ -90,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Refuses numbers that no service can work with."""
-    from_zero = ("batch_frames", "batch_wait_ms", "port")
+    from_zero = ("batch_frames", "batch_wait_ms", "port", "seed")
     for name, value in vars(arguments).items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue

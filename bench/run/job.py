@@ -21,6 +21,7 @@ class Kind(StrEnum):
 
     SPEED = "speed"
     QUALITY = "quality"
+    LOAD = "load"
     BUILD = "build"  # builds the case's engine, or finds it in the cache, and loads it
 
     @property

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.measure.sampling import StopRule
+from bench.run.load.plan import LoadPlan
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Settings:
         static_baseline: For which shapes an engine for a range of them runs in turn with one for the shape alone:
             ``"all"``, ``"best"`` for those that it is tuned for, or ``"off"``.
         stop: When a case has been sampled enough.
+        load: How much load the load suite makes.
     """
 
     run_id: str
@@ -34,6 +36,7 @@ class Settings:
     engine_cache: str | None = None
     static_baseline: str = "all"
     stop: StopRule = field(default_factory=StopRule)
+    load: LoadPlan = field(default_factory=LoadPlan)
 
     @property
     def directory(self) -> Path:
