@@ -84,6 +84,14 @@ class Client:
         text = await self._metrics()
         return _value(text, "vocoder_batch_items_sum"), _value(text, "vocoder_batch_items_count")
 
+    async def inference_s(self) -> tuple[float, float]:
+        """Seconds in inferences, and their number, that the service counted since it began, over all workers."""
+        text = await self._metrics()
+        found = [
+            re.findall(rf"^vocoder_batch_seconds_{end}\{{.*\}} (\S+)$", text, re.MULTILINE) for end in ("sum", "count")
+        ]
+        return sum(map(float, found[0])), sum(map(float, found[1]))
+
     async def memory(self) -> MemoryPoint:
         """Memory now."""
         gpu = re.findall(r"^vocoder_gpu_memory_bytes\{.*\} (\S+)$", await self._metrics(), re.MULTILINE)
