@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TypeVar
 
 from bench.errors import UnsupportedError, first_line
@@ -22,6 +23,8 @@ from bench.serve.workers import Worker, WorkerDiedError, make_worker
 
 # An item whose workers ended so often is taken for the reason.
 MOST_TRIES = 3
+# The oldest waiting items, among which a batch is chosen: a longer look would hold up the event loop.
+_LOOK = 256
 # Before a worker that could not be started is tried again.
 _RESTART_S = 1.0
 
@@ -146,7 +149,7 @@ class Replica:
             await asyncio.sleep(limits.wait_s)
         if not self.waiting:
             return
-        items = list(self.waiting)
+        items = list(islice(self.waiting, _LOOK))
         chosen = choose_batch([item.frames for item in items], limits, facts.halo, self._engine.step_frames)
         batch = [items[index] for index in chosen]
         for item in batch:
