@@ -47,6 +47,7 @@ _SIGNALS = Signals()
 # A run that lacks records although nothing failed; 1 is for a verdict or a failed case.
 INCOMPLETE = 2
 _CONCLUDE = "conclude_"
+_ON_REQUEST = "test_load.py"
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -169,6 +170,12 @@ class SweepProgress:
         return None
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves the load suite to calls that name it: a case of it takes minutes."""
+    named = any(collection_path.name in argument for argument in config.args)
+    return True if collection_path.name == _ON_REQUEST and not named else None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a case; a stream is of each configuration's longest."""
     if "case" in metafunc.fixturenames and _SWEEP in metafunc.config.stash:
@@ -177,6 +184,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = metafunc.config.stash[_SWEEP].cases
         if "conclude_streaming" in metafunc.fixturenames:
             cases = utterances(cases)
+        if "conclude_load" in metafunc.fixturenames:
+            from bench.run.load.cases import load_cases
+
+            cases = load_cases(cases)
         metafunc.parametrize("case", cases, ids=[case.id for case in cases])
 
 
@@ -295,6 +306,21 @@ def conclude_streaming(sweep: "Sweep") -> Callable[["Record"], None]:
     def conclude(record: "Record") -> None:
         _file(record, sweep)
         _judge(record)
+
+    return conclude
+
+
+@pytest.fixture
+def conclude_load(sweep: "Sweep") -> Callable[["Record"], None]:
+    """Files a record, and passes, skips or fails: one wrong answer is a failure."""
+    from bench.records.kinds.load import Load
+
+    def conclude(record: "Record") -> None:
+        _file(record, sweep)
+        _judge(record)
+        load = record.answer(Load)
+        if load is not None and load.wrong:
+            pytest.fail(f"{load.wrong} of {load.checked} answers are not their request's sound", pytrace=False)
 
     return conclude
 

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     SPEED = "speed"
     QUALITY = "quality"
     STREAMING = "streaming"
+    LOAD = "load"
     BUILD = "build"  # builds the case's engine, or finds it in the cache, and loads it
 
     @property

@@ -6,12 +6,13 @@ Nothing heavy is imported: the table is shown before anything runs, and in a Pyt
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import InputError
 from bench.files import user_path, user_paths
+from bench.run.load.plan import PLAN_OF_DEVICE, PLANS, LoadPlan
 from bench.spec import TRAINED_DEMO
 
 if TYPE_CHECKING:
@@ -91,6 +92,12 @@ OPTIONS = (
     Option("--case-limit-s", "S", "kill a case that takes longer, its builds not counted (default: 1800)"),
     Option("--build-limit-s", "S", "kill a build that takes longer (default: 3600)"),
     Option("--memory-limit-gib", "GIB", "kill a case whose process holds more (default: 0.9 of what is free)"),
+    Option(
+        "--load", "NAME", "how much load: smoke or standard (default: smoke on a CPU)", choices=("smoke", "standard")
+    ),
+    Option("--load-clients", "LIST", "clients of the load suite's closed loops, such as 1,8,64"),
+    Option("--load-point-s", "S", "seconds of each of the load suite's points (default: the plan's)"),
+    Option("--soak-s", "S", "how long the load suite soaks the service (default: not at all)"),
     Option("--sweep-limit-s", "S", "end the sweep after this time; cases that are left are skipped (default: none)"),
 )
 
@@ -99,6 +106,7 @@ _WITH_RESUME = ("resume", "in_process", "case_limit_s", "build_limit_s", "memory
 _SEED_LIMIT = (1 << 63) - 1
 _LIMIT_MOST = 1e9
 MOST_REPEATS = 100
+_MOST_CLIENTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,7 @@ class SweepOptions:
         case_limit_s, build_limit_s: Longest case without its builds, and longest build.
         memory_limit_gib: Most memory of a case's process; None for most of what is free.
         sweep_limit_s: Longest sweep; None for no limit.
+        load, load_clients, load_point_s, soak_s: Plan of the load suite, and what takes the place of its fields.
         notes: A sentence for each old spelling that was used.
     """
 
@@ -144,6 +153,10 @@ class SweepOptions:
     build_limit_s: float = 3600.0
     memory_limit_gib: float | None = None
     sweep_limit_s: float | None = None
+    load: str | None = None
+    load_clients: tuple[int, ...] = ()
+    load_point_s: float | None = None
+    soak_s: float | None = None
     notes: tuple[str, ...] = ()
 
     def settings(self, run_id: str, device: str, threads: int, stop: "StopRule", repeats: int = 1) -> "Settings":
@@ -182,6 +195,17 @@ class SweepOptions:
             stop=stop,
             repeats=wanted,
             rebuilds=self.rebuilds,
+            load=self.load_plan(device),
+        )
+
+    def load_plan(self, device: str) -> LoadPlan:
+        """The load suite's plan on a device."""
+        plan = PLANS[self.load or PLAN_OF_DEVICE[device.partition(":")[0]]]
+        return replace(
+            plan,
+            clients=self.load_clients or plan.clients,
+            point_s=plan.point_s if self.load_point_s is None else self.load_point_s,
+            soak_s=plan.soak_s if self.soak_s is None else self.soak_s,
         )
 
 
@@ -228,8 +252,17 @@ def read_options(values: Mapping[str, str | None]) -> SweepOptions:
         build_limit_s=_limit(given, "build_limit_s") or defaults.build_limit_s,
         memory_limit_gib=_limit(given, "memory_limit_gib"),
         sweep_limit_s=_limit(given, "sweep_limit_s"),
+        load=given.get("load"),
+        load_clients=_clients(given),
+        load_point_s=_limit(given, "load_point_s"),
+        soak_s=_limit(given, "soak_s"),
         notes=notes,
     )
+
+
+def _clients(given: Mapping[str, str]) -> tuple[int, ...]:
+    name, text = "--load-clients", given.get("load_clients")
+    return () if text is None else tuple(whole_number(name, one, 1, _MOST_CLIENTS) for one in split_list(name, text))
 
 
 def _processors() -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.measure.sampling import StopRule
+from bench.run.load.plan import LoadPlan
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Settings:
         stop: When a case has been sampled enough.
         repeats: Worker processes that share the rounds of a speed case.
         rebuilds: Builds of an engine that they share; 0 for the one of the cache.
+        load: How much load the load suite makes.
     """
 
     run_id: str
@@ -38,6 +40,7 @@ class Settings:
     stop: StopRule = field(default_factory=StopRule)
     repeats: int = 1
     rebuilds: int = 0
+    load: LoadPlan = field(default_factory=LoadPlan)
 
     @property
     def directory(self) -> Path:

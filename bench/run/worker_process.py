@@ -43,6 +43,10 @@ def perform(job: Job, session: "Session") -> Record:
         from bench.run.streaming import stream_case
 
         return stream_case(job.case, session)
+    if job.kind is Kind.LOAD:
+        from bench.run.load.case import load_case
+
+        return load_case(job.case, session)
     from bench.run.engine_builds import build_one
 
     return build_one(job.case, session)

@@ -13,7 +13,7 @@ import pytest
 
 from bench.case import Case
 from bench.compare.history import append_history
-from bench.records.schema import Record, Speed, Status
+from bench.records.schema import Record, Status
 from bench.report.render import write_report
 from tests.conftest import ROOT, SweepRun
 from tests.synthetic_records import changed, failed_record, given, speed_of, sweep_records, with_audio, write_run

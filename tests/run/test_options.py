@@ -8,6 +8,7 @@ import pytest
 
 from bench.errors import InputError
 from bench.measure.sampling import StopRule
+from bench.run.load.plan import PLANS
 from bench.run.options import OPTIONS, SweepOptions, read_options
 from bench.run.settings import Settings
 from bench.spec import TRAINED_DEMO
@@ -17,7 +18,7 @@ def test_nothing_typed_is_the_default() -> None:
     """Options that are absent or None leave every default, and the settings have theirs."""
     assert read_options({}) == read_options(dict.fromkeys(option.key for option in OPTIONS)) == SweepOptions()
     assert SweepOptions().settings("run", "cpu", 3, StopRule()) == Settings(
-        "run", results=str(Path("results").absolute()), threads=3
+        "run", results=str(Path("results").absolute()), threads=3, load=PLANS["smoke"]
     )
 
 
@@ -45,6 +46,10 @@ def test_every_option_arrives() -> None:
         "build_limit_s": "60",
         "memory_limit_gib": "2",
         "sweep_limit_s": "1e4",
+        "load": "smoke",
+        "load_clients": "1,8",
+        "load_point_s": "3",
+        "soak_s": "60",
     }
     assert {option.key for option in OPTIONS} == {*values, "resume"}
     options = read_options(values)
@@ -72,6 +77,7 @@ def test_every_option_arrives() -> None:
         stop=stop,
         repeats=4,
         rebuilds=2,
+        load=replace(PLANS["smoke"], clients=(1, 8), point_s=3.0, soak_s=60.0),
     )
 
 

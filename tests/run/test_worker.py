@@ -17,6 +17,7 @@ from bench.measure.sampling import StopRule
 from bench.records.schema import Speed, Status
 from bench.run.job import Answer, Job, Kind, read_line, write_line
 from bench.run.limits import Limits
+from bench.run.load.plan import LoadPlan
 from bench.run.settings import Settings
 from bench.run.worker import Worker
 
@@ -91,6 +92,8 @@ def changed(value: object) -> object:
     """Another value of the same type."""
     if isinstance(value, StopRule):
         return StopRule(3, 0.25, 0.5, 7.0, 11)
+    if isinstance(value, LoadPlan):
+        return LoadPlan("other", (3, 5), 0.5, (0.1,), 2, 9, utterances=3, scale=0.5, soak_s=7.0)
     if isinstance(value, tuple):
         return ("a", "b,c")
     return value + 1 if isinstance(value, int) else f"other {value}"

@@ -1,0 +1,45 @@
+"""One table of metrics, and what is made of it."""
+
+import re
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench.serve.metrics import DEFINITIONS, Metrics, Type, table
+from tests.docs import ROOT
+
+
+def test_everything_defined_is_exported() -> None:
+    """Prometheus's own parser reads every metric back, with its type and help."""
+    families = {one.name: one for one in text_string_to_metric_families(Metrics().text().decode())}
+    for one in DEFINITIONS:
+        family = families[one.name.removesuffix("_total")]
+        assert (family.type, family.documentation) == (one.type.value, one.help)
+
+
+def test_names_follow_prometheus() -> None:
+    """One prefix; a counter ends in _total and nothing else does; a histogram has ascending buckets."""
+    for one in DEFINITIONS:
+        assert re.fullmatch(r"vocoder_[a-z_]+", one.name)
+        assert one.name.endswith("_total") == (one.type is Type.COUNTER)
+        assert bool(one.buckets) == (one.type is Type.HISTOGRAM)
+        assert list(one.buckets) == sorted(set(one.buckets))
+
+
+def test_values() -> None:
+    """Counters add, gauges are set, histograms count; a wrong kind of use is refused."""
+    metrics = Metrics()
+    metrics.add("vocoder_requests_total", mode="whole", code=200)
+    metrics.add("vocoder_requests_total", 2, mode="whole", code=200)
+    metrics.set("vocoder_queue_items", 7, worker="0")
+    metrics.observe("vocoder_queue_seconds", 0.3)
+    assert metrics.value("vocoder_requests_total", mode="whole", code=200) == 3
+    assert metrics.value("vocoder_queue_items", worker="0") == 7
+    assert metrics.value("vocoder_queue_seconds_sum") == 0.3
+    with pytest.raises(TypeError, match="vocoder_queue_seconds is a histogram"):
+        metrics.add("vocoder_queue_seconds")
+
+
+def test_the_page_has_the_table() -> None:
+    """docs/serve.md shows the definitions as they are."""
+    assert table() in (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
