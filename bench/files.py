@@ -11,6 +11,8 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
+from platformdirs import user_cache_dir
+
 from bench.errors import InputError
 
 MIB = 1 << 20
@@ -25,6 +27,15 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
+
+
+def cache_folder(name: str) -> Path | None:
+    """A folder in the user's cache; None for a user without a home folder, as in some containers."""
+    try:
+        folder = Path(user_cache_dir("gpt-sovits-vocoder-bench")) / name
+    except RuntimeError:
+        return None
+    return folder if folder.is_absolute() else None
 
 
 def user_path(given: str | os.PathLike[str], what: str = "path") -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import files
 from bench.errors import InputError, shown
 from bench.files import file_name, open_regular, read_bytes, read_text, user_path, user_paths
 
@@ -93,3 +94,17 @@ def test_file_names_are_short_and_unlike() -> None:
     names = [file_name(text) for text in ("a/b", "a_b", "a?b", "x" * 400, "x" * 401, ".", "..", "-x", "")]
     assert len(set(names)) == len(names)
     assert all(len(name) < 200 and "/" not in name and name[0] not in ".-" for name in names)
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the platform's folder cannot be told, there is none, instead of an error of a library."""
+
+    def homeless(_: str) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(files, "user_cache_dir", homeless)
+    assert files.cache_folder("engines") is None
+    monkeypatch.setattr(files, "user_cache_dir", lambda name: f"~/{name}")
+    assert files.cache_folder("engines") is None
+    monkeypatch.setattr(files, "user_cache_dir", lambda name: f"/cache/{name}")
+    assert files.cache_folder("engines") == Path("/cache/gpt-sovits-vocoder-bench/engines")

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_cache_dir
-
 from bench.engine_cache.files import (
     ENGINE,
     TIMING,
@@ -40,7 +38,7 @@ from bench.engine_cache.own import (
     said,
 )
 from bench.errors import InputError, shown
-from bench.files import user_path
+from bench.files import cache_folder, user_path
 
 FOLDER_VARIABLE = "VOCODER_BENCH_ENGINES"
 LIMIT_VARIABLE = "VOCODER_BENCH_ENGINES_LIMIT_GIB"
@@ -284,7 +282,7 @@ def default_engine_cache(folder: str | None = None) -> EngineCache:
 
 def _user_folder() -> Path:
     """The platform's folder for caches."""
-    folder = Path(user_cache_dir("gpt-sovits-vocoder-bench")) / "engines"
-    if not folder.is_absolute():
+    folder = cache_folder("engines")
+    if folder is None:
         raise InputError(f"this user has no home folder to keep engines in; set {FOLDER_VARIABLE} or HOME to a folder")
     return folder

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from platformdirs import user_cache_dir
 from torch import Tensor
 
+from bench.files import cache_folder
 from bench.measure.clock import clock_for
 from bench.measure.environment import capture
 from bench.precision import Precision, autocast_dtype, flags
@@ -46,8 +46,8 @@ def ceilings(
     """
     folder = folder or default_folder()
     identity = _identity(device)
-    file = folder / f"{hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]}.json"
-    kept = _read(file, identity)
+    file = folder and folder / f"{hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]}.json"
+    kept = _read(file, identity) if file else {}
     product = _product_of(precision, device)
     measures: dict[str, Callable[[], float]] = {
         "copy": lambda: copy_bytes_per_s(device),
@@ -57,7 +57,8 @@ def ceilings(
         if again or name not in kept:
             before = kept.get(name, (0.0, ""))
             kept[name] = max(before, (measure(), datetime.now(UTC).isoformat(timespec="seconds")))
-            _write(file, {"identity": identity, "figures": kept})
+            if file:
+                _write(file, {"identity": identity, "figures": kept})
     return Ceilings(
         copy_bytes_per_s=kept["copy"][0],
         flops_per_s=kept[product][0],
@@ -66,9 +67,10 @@ def ceilings(
     )
 
 
-def default_folder() -> Path:
-    """Where ceilings are kept: ``VOCODER_BENCH_CEILINGS``, or a folder in the user's cache."""
-    return Path(os.environ.get(FOLDER_VARIABLE) or Path(user_cache_dir("gpt-sovits-vocoder-bench")) / "ceilings")
+def default_folder() -> Path | None:
+    """Where ceilings are kept: ``VOCODER_BENCH_CEILINGS``, or a folder in the user's cache; None for nowhere."""
+    given = os.environ.get(FOLDER_VARIABLE)
+    return Path(given) if given else cache_folder("ceilings")
 
 
 def copy_bytes_per_s(device: torch.device) -> float:
