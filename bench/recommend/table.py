@@ -46,5 +46,5 @@ def _answer(run: Path, version: str, device: str) -> tuple[str, str, str]:
     try:
         found = recommend(run, version, device=device)
     except InputError as error:
-        return "no answer", "", str(error)
+        return f"none: {error}", "", ""
     return found.chosen.case.id, f"{found.chosen.value:.4g} {found.unit}", found.chosen.why
