@@ -82,14 +82,16 @@ def _signal(output: Tensor) -> np.ndarray:
     return output.reshape(-1).double().numpy()
 
 
-# What a listener goes by, in the order in which a verdict looks at it, and where it fails: where PESQ begins to fall.
+# What a listener goes by, in the order in which a verdict looks at it, and where it fails; None for where PESQ gives way.
 FAILS = {
-    "heard_db": 1.75,
+    "heard_db": None,
     "heard_peak_db": 3.5,
     "mr_stft": 1.5,
     "segment_snr_median_db": 10.0,
     "segment_snr_p05_db": 0.0,
 }
+# PESQ's best is 4.64; over this nobody hears a difference.
+CLEAR_PESQ = 4.4
 # A warning begins where the error is larger than any that 10 mantissa bits make: beyond the worst of tf32 and fp16 by
 # this many standard deviations of what they show over networks and speakers.
 SPREADS = 1.5
@@ -124,8 +126,19 @@ def derive(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]
         "error_multiple": {"warn": _two(multiple * ERROR_MULTIPLES[0]), "fail": _two(multiple * ERROR_MULTIPLES[1])},
     }
     usual = [row for row in rows if row["precision"] in BASIS and row["reference"] == AS_GIVEN]
-    heard = {metric: {"warn": _warning(metric, usual), "fail": fails} for metric, fails in FAILS.items()}
+    heard = {
+        metric: {"warn": _warning(metric, usual), "fail": _gives_way(metric, rows) if fails is None else fails}
+        for metric, fails in FAILS.items()
+    }
     return {precision: fp32 if precision == "fp32" else heard for precision in PRECISIONS}
+
+
+def _gives_way(metric: str, rows: list[dict[str, Any]]) -> float:
+    """The geometric middle between the largest value whose PESQ is clear and the smallest whose PESQ is not."""
+    scored = [(row[metric], row["pesq_wb"]) for row in rows if None not in (row[metric], row["pesq_wb"])]
+    clear = max(value for value, score in scored if score >= CLEAR_PESQ)
+    spoilt = min(value for value, score in scored if score < CLEAR_PESQ)
+    return _two(math.sqrt(clear * spoilt))
 
 
 def _warning(metric: str, rows: list[dict[str, Any]]) -> float:

@@ -18,8 +18,7 @@ class InputSound:
         reason: Why, in one sentence; empty when it passed.
         heard: What a listener can expect, in one sentence with the figure that decided; empty in older records.
         snr_db, worst_segment_snr_db, lsd_db, heard_db: As in :class:`~bench.records.fidelity.Fidelity`; None where
-        nothing was
-            compared.
+            nothing was compared.
     """
 
     verdict: str
@@ -45,8 +44,7 @@ class Sound(Fidelity, Result, kind="quality", title="sound", columns="fidelity."
         reference: What the sound was compared with.
         mel: Data type in which the case was given its mel; the reference had the same values.
         mel_cost_snr_db, mel_cost_heard_db: The output against float32 on the float32 mel: what the case and a 16-bit
-        mel
-            cost together. None where the mel is float32.
+            mel cost together. None where the mel is float32.
         inputs: The verdict on every input and check, by name.
         error_multiple: RMS error as a multiple of eager's, both against float64; None where float64 was too dear.
         float64_snr_db, eager_float64_snr_db: SNR of the case and of eager against float64.
