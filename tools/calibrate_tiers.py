@@ -82,7 +82,7 @@ def _signal(output: Tensor) -> np.ndarray:
     return output.reshape(-1).double().numpy()
 
 
-# What a listener goes by, in the order in which a verdict looks at it, and where it fails; None for where PESQ gives way.
+# What a listener goes by, in the order in which a verdict looks at it, and where it fails (None: where PESQ does).
 FAILS = {
     "heard_db": None,
     "heard_peak_db": 3.5,
@@ -134,11 +134,9 @@ def derive(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]
 
 
 def _gives_way(metric: str, rows: list[dict[str, Any]]) -> float:
-    """The geometric middle between the largest value whose PESQ is clear and the smallest whose PESQ is not."""
-    scored = [(row[metric], row["pesq_wb"]) for row in rows if None not in (row[metric], row["pesq_wb"])]
-    clear = max(value for value, score in scored if score >= CLEAR_PESQ)
-    spoilt = min(value for value, score in scored if score < CLEAR_PESQ)
-    return _two(math.sqrt(clear * spoilt))
+    """The smallest value whose PESQ is not clear, rounded down to a hundredth; infinite where all are clear."""
+    spoilt = [row[metric] for row in rows if row.get("pesq_wb") is not None and row["pesq_wb"] < CLEAR_PESQ]
+    return math.floor(100 * min(spoilt)) / 100 if spoilt else math.inf
 
 
 def _warning(metric: str, rows: list[dict[str, Any]]) -> float:

@@ -35,7 +35,10 @@ def test_margins_are_those_documented(tool: ModuleType) -> None:
         heard | row | {"precision": "fp16", "heard_db": 9.0, "reference": tool.AS_MADE},
         heard | row | {"precision": "bf16", "heard_db": 5.0},
     ]
+    rows[-1] |= {"heard_db": 1.678, "pesq_wb": 4.3}
+    rows[-2] |= {"pesq_wb": 4.5}
     tiers = tool.derive(rows)
+    assert tiers["bf16"]["heard_db"]["fail"] == 1.67
     assert tiers["fp32"]["snr_db"] == {"warn": 87.0, "fail": 78.0}
     assert tiers["fp32"]["error_multiple"] == {"warn": 8.0, "fail": 32.0}
     # The deviation of ln 0.01 and ln 0.04 is ln 2, so that 0.04 grows by 2^1.5; that of 30 and 20 is 5.
