@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.commands import Commands
+from bench.commands import Commands, add_json, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -119,13 +119,17 @@ class Diagnosis:
 def add_parser(commands: Commands) -> None:
     """Adds the command to the command line."""
     parser = commands.add_parser("doctor", help="say what this machine can run and what to install")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
-def run(_: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Prints the diagnosis."""
     diagnosis = diagnose()
-    sys.stdout.write(diagnosis.text() + "\n")
+    if arguments.json:
+        write_json({"findings": diagnosis.findings, "fit_for_gpu": diagnosis.exit_code == FIT})
+    else:
+        sys.stdout.write(diagnosis.text() + "\n")
     return diagnosis.exit_code
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench.commands import Commands
+from bench.commands import Commands, add_json, write_json
 from bench.errors import InputError, shown
 from bench.files import user_path
 from bench.run.options import OPTIONS, Option, read_options, split_list, whole_number
@@ -35,6 +35,8 @@ def add_parser(commands: Commands) -> None:
     for verb, text in VERBS.items():
         command = verbs.add_parser(verb, help=text)
         _add_option(command, CACHE)
+        if verb == "list":
+            add_json(command)
         if verb == "prune":
             command.add_argument("--limit-gib", type=float, metavar="N", help="keep at most this much")
             command.add_argument("--older-than-days", type=float, metavar="N", help="remove what was not used since")
@@ -107,6 +109,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _verify(store)
     if arguments.verb == "list":
         entries = store.entries()
+        if arguments.json:
+            write_json({"folder": store.folder, "limit_bytes": store.limit_bytes, "entries": entries})
+            return 0
         _print_table(entries)
         engines = sum(entry.size_bytes for entry in entries)
         _say(f"{store.folder}: {len(entries)} files, {_size(engines)} of at most {_size(store.limit_bytes)}")

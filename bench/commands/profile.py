@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bench.commands import Commands
+from bench.commands import Commands, add_json, write_json
 
 
 def add_parser(commands: Commands) -> None:
@@ -13,6 +13,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--device", metavar="DEVICE", help="cpu or cuda:N (default: the first GPU, else cpu)")
     parser.add_argument("--weights", metavar="PATH", help="default: synthetic weights")
     parser.add_argument("--kernels", type=int, default=15, metavar="N", help="kernels to list (15)")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -31,5 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = Settings("profile", device=device, weights=weights, threads=physical_cores())
     with Session(settings) as session:
         trace, layers = profile_case(case, session)
-    sys.stdout.write(profile_text(case.id, trace, layers, arguments.kernels) + "\n")
+    if arguments.json:
+        write_json({"case": case.id, "trace": trace, "layers": layers})
+    else:
+        sys.stdout.write(profile_text(case.id, trace, layers, arguments.kernels) + "\n")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bench.commands import Commands
+from bench.commands import Commands, add_json, write_json
 
 
 def add_parser(commands: Commands) -> None:
@@ -14,6 +14,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--out", metavar="FILE", help="the HTML file (default: report.html in the run)")
     parser.add_argument("--history", metavar="DIR", help="also show how every figure went over these nights")
     parser.add_argument("--figures", metavar="DIR", help="also write every figure as an SVG file")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -24,5 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     written = write_report(
         arguments.run_path, arguments.baseline, arguments.out, arguments.figures, history=arguments.history
     )
-    sys.stdout.write(f"{written.html}\n{written.summary}\n{written.csv}\n")
+    if arguments.json:
+        write_json({"html": written.html, "summary": written.summary, "csv": written.csv})
+    else:
+        sys.stdout.write(f"{written.html}\n{written.summary}\n{written.csv}\n")
     return 0
