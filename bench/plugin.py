@@ -119,12 +119,15 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """What is about to run, and on which weights."""
     if _SWEEP not in config.stash:
         return []
+    from bench.run.progress import duration
     from bench.run.summary import shown
 
     sweep = config.stash[_SWEEP]
+    rounds_s = len(sweep.cases) * sweep.settings.stop.time_limit_s
     weights = "; ".join(f"{version}: {weights.name}" for version, weights in sweep.about.weights.items())
     return [
         f"sweep: {len(sweep.cases)} cases on {sweep.settings.device}, {weights}",
+        f"time: at most {duration(rounds_s)} of timed rounds; starts, builds and sound come on top",
         f"records: {shown(sweep.settings.directory)}",
         *(f"note: {note}" for note in sweep.notes),
     ]
