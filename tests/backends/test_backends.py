@@ -194,11 +194,12 @@ def test_a_failing_backend_is_a_row(
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_user_s_mistake_is_no_row(v3_directory: Path) -> None:
-    """What the user gave wrongly passes through a backend as an error."""
+def test_an_input_error_of_a_backend_is_its_own(v3_directory: Path) -> None:
+    """Options were tried before anything ran: what a backend calls wrong later costs its row, with the sentence."""
 
     def run(_: torch.nn.Module, __: Tensor) -> Tensor:
         raise InputError("option level is a whole number")
 
-    with pytest.raises(InputError, match="option level"):
-        measure(v3_directory, run)
+    record = measure(v3_directory, run)
+    assert record.status is Status.CRASHED
+    assert record.reason == "InputError: option level is a whole number"

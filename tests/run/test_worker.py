@@ -37,7 +37,7 @@ class Bare:
     def begin(self, case, kind):
         return Record(self.settings.run_id, kind, case, Status.OK, "", "cpu", "now", 0, audio="begun")
     def close(self):
-        print("closed", self.jobs)
+        print("closed", self.jobs, flush=True)
 
 sys.modules["bench.run.session"] = types.SimpleNamespace(Session=Bare)
 

@@ -7,8 +7,10 @@ import pytest
 
 from bench.records.schema import Build
 from tests.comparing import record
-from tools import known_spread
-from tools.known_spread import main, pairs, standard_deviation
+from tests.tools.scripts import load
+
+known_spread = load("known_spread")
+main, pairs, standard_deviation = known_spread.main, known_spread.pairs, known_spread.standard_deviation
 
 
 def test_the_thresholds_assume_what_was_seen(

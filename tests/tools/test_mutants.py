@@ -4,7 +4,9 @@ import tomllib
 
 import pytest
 
-from tools import mutants
+from tests.tools.scripts import load
+
+mutants = load("mutants")
 
 TABLE = tomllib.loads(mutants.TABLE.read_text(encoding="utf-8"))
 

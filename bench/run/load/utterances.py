@@ -18,7 +18,7 @@ def lengths_s(count: int, seed: int) -> list[float]:
     """Seconds of ``count`` utterances.
 
     >>> [round(length, 1) for length in lengths_s(3, seed=0)]
-    [7.7, 7.0, 6.9]
+    [5.8, 3.8, 6.9]
     """
     share = (MEAN_S - SHORTEST_S) / (LONGEST_S - SHORTEST_S)
     drawn = np.random.default_rng(seed).beta(share * CONCENTRATION, (1 - share) * CONCENTRATION, count)

@@ -38,7 +38,9 @@ def test_a_process_is_asked_and_ends(small_weights: str, monkeypatch: pytest.Mon
     checker = references(mels)
     settings = Settings("run", weights=(small_weights,), engine_cache="off")
 
-    async def scene() -> list[int]:
+    earlier = psutil.Process().children(recursive=True)
+
+    async def scene() -> list[psutil.Process]:
         async with service.service(CASE, settings, mels, V3, checker, batching=True) as client:
             assert await client.alone(0) > 0
             await client.alone(1)
@@ -55,11 +57,11 @@ def test_a_process_is_asked_and_ends(small_weights: str, monkeypatch: pytest.Mon
             assert memory.rss_bytes > 10**8
             assert memory.gpu_bytes is None
             assert (await client.batch_items())[0] >= 6
-            return [child.pid for child in psutil.Process().children(recursive=True)]
+            return [child for child in psutil.Process().children(recursive=True) if child not in earlier]
 
-    pids = asyncio.run(scene())
-    assert pids
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+    started = asyncio.run(scene())
+    assert started
+    assert psutil.wait_procs(started, timeout=10)[1] == []
 
 
 def test_a_process_that_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
