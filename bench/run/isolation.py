@@ -69,15 +69,22 @@ class Cases:
         self._workers: dict[int, Worker] = {}
         self._serves: tuple[str, str, str] | None = None
         self._too_large: list[tuple[Kind, Case]] = []
+        self._unavailable: dict[str, str] = {}
 
     def perform(self, kind: Kind, case: Case) -> Record:
         """Does a case and returns its record, whatever happens."""
         reason = self._skip_reason(kind, case)
         if reason is not None:
             return replace(self._bare(kind, case), status=Status.SKIPPED, reason=reason)
+        if case.backend in self._unavailable:
+            # It has said so of this device before; another process would cost seconds to hear it again.
+            reason = self._unavailable[case.backend]
+            return replace(self._bare(kind, case), status=Status.UNAVAILABLE, reason=reason)
         record = self._repeated(case) if kind is Kind.SPEED else self._once(Job(kind, case, self._settings))
         if record.status is Status.OUT_OF_MEMORY:
             self._too_large.append((kind, case))
+        if record.status is Status.UNAVAILABLE:
+            self._unavailable[case.backend] = record.reason
         return record
 
     def close(self) -> None:

@@ -101,7 +101,7 @@ class Faulty(Backend):
     def unavailable_reason(self, _: torch.device) -> str | None:
         """None, or a fault."""
         self._by_environment("unavailable")
-        return None
+        return f"it is away, says process {os.getpid()}" if os.environ.get("FAULTY") == "away" else None
 
     def check(self, _: Case) -> None:
         """Nothing, or a fault."""

@@ -166,6 +166,18 @@ def test_no_wrong_waveform_is_ok(here: Cases, at: str, how: str, reason: str) ->
     assert here.perform(Kind.SPEED, case_of()).status is Status.OK
 
 
+def test_what_is_not_here_is_asked_once(cases: Cases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend that is unavailable on a device is so for every case of it, and no other process is started."""
+    monkeypatch.setenv("FAULTY", "away")
+    first, second = (
+        cases.perform(kind, case_of(frames=frames)) for kind, frames in ((Kind.SPEED, 2), (Kind.QUALITY, 3))
+    )
+    assert first.status is second.status is Status.UNAVAILABLE
+    assert first.reason == second.reason
+    assert "it is away, says process" in first.reason
+    assert (second.kind, second.case.frames) == ("quality", 3)
+
+
 def test_what_harms_nobody_is_measured(cases: Cases) -> None:
     """Another folder, threads, defaults, a warning or a child that escaped change no row."""
     for how in ("chdir", "threads", "warn", "float64", "fork", "closestd", ""):
