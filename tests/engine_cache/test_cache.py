@@ -425,6 +425,6 @@ def test_a_large_engine_is_not_read_whole_to_verify(cache: EngineCache, monkeypa
 def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the platform knows no folder for caches, one sentence names the variable; no folder called ~ is made."""
     monkeypatch.delenv("VOCODER_BENCH_ENGINES", raising=False)
-    monkeypatch.setattr(caches, "user_cache_dir", lambda _: "~/.cache/x")
+    monkeypatch.setattr("bench.files.user_cache_dir", lambda _: "~/.cache/x")
     with pytest.raises(InputError, match="set VOCODER_BENCH_ENGINES or HOME"):
         default_engine_cache()
