@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from bench.engine_cache import GIB, MARKER, EngineCache, default_engine_cache, files
-from bench.engine_cache import cache as caches
 from bench.errors import InputError
 
 KEY = {"version": "v4", "backend": "tensorrt-onnx", "precision": "fp16", "shapes": "1x500", "weights": "w"}
