@@ -73,7 +73,7 @@ def _headline(run: Run, group: Group) -> Headline:
         figure=f"{number(row.median_ms)} ms for {seconds:.2g} s of speech",
         rest=f"{_compared(group, row)}; {_heard(judgement, why)}.",
         ladder=ladder(group, row),
-        code=_lines(run, group, row) if recommended else judging(row),
+        code=_lines(run, group, row) if recommended else _settling(row, why),
     )
 
 
@@ -111,6 +111,12 @@ def _heard(judgement: Judgement, why: str) -> str:
     heard = judgement.sound.heard if judgement.sound else ""
     snr_db = judgement.value("snr_db")
     return heard or "its sound passes its tier" + (f" (SNR {number(snr_db)} dB)" if snr_db is not None else "")
+
+
+def _settling(row: Row, why: str) -> str:
+    """The command that judges the row's sound, or where that is not the reason measures its speed again."""
+    command = judging(row)
+    return command if "sound" in why else command.replace("test_quality.py", "test_speed.py")
 
 
 def _lines(run: Run, group: Group, row: Row) -> str:
