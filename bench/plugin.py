@@ -127,7 +127,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     weights = "; ".join(f"{version}: {weights.name}" for version, weights in sweep.about.weights.items())
     return [
         f"sweep: {len(sweep.cases)} cases on {sweep.settings.device}, {weights}",
-        f"time: at most {duration(rounds_s)} of timed rounds; starts, builds and sound come on top",
+        f"time: about {duration(rounds_s)} of timed rounds if every case runs; starts, builds and sound come on top",
         f"records: {shown(sweep.settings.directory)}",
         *(f"note: {note}" for note in sweep.notes),
     ]

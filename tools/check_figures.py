@@ -140,6 +140,8 @@ def _verdicts(run: str) -> dict[str, str]:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
+    if not rows:
+        raise ValueError(f"no record of the run is in the table of {', '.join(filter(None, head))}")
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
@@ -232,7 +234,9 @@ def _audio_s_per_s(entry: Entry) -> float:
 
 def memory(run: str, words: list[str]) -> str:
     """Memory beside eager of the same precision and shape, by the allocator and engine, and by the process."""
-    eager = {entry.case["version"] + entry.shape: entry for entry in _timed(run, words, "eager")}
+    # What is said of engines chooses no eager.
+    shared = [word for word in words if word not in ("graph", "no-graph", "static", "range")]
+    eager = {entry.case["version"] + entry.shape: entry for entry in _timed(run, [*shared, "fp16"], "eager")}
     rows = []
     for entry in _timed(run, words, "tensorrt-onnx"):
         base = eager.get(entry.case["version"] + entry.shape)

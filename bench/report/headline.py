@@ -73,7 +73,7 @@ def _headline(run: Run, group: Group) -> Headline:
         figure=f"{number(row.median_ms)} ms for {seconds:.2g} s of speech",
         rest=f"{_compared(group, row)}; {_heard(judgement, why)}.",
         ladder=ladder(group, row),
-        code=_lines(run, group, row) if recommended else _settling(row, why),
+        code=_lines(run, group, row) if recommended else _settling(row, judgement),
     )
 
 
@@ -113,10 +113,9 @@ def _heard(judgement: Judgement, why: str) -> str:
     return heard or "its sound passes its tier" + (f" (SNR {number(snr_db)} dB)" if snr_db is not None else "")
 
 
-def _settling(row: Row, why: str) -> str:
-    """The command that judges the row's sound, or where that is not the reason measures its speed again."""
-    command = judging(row)
-    return command if "sound" in why else command.replace("test_quality.py", "test_speed.py")
+def _settling(row: Row, judgement: Judgement) -> str:
+    """The command that judges the row's sound; where that passes already, the one that times it again."""
+    return judging(row, "test_speed.py" if judgement.within_tier else "test_quality.py")
 
 
 def _lines(run: Run, group: Group, row: Row) -> str:
@@ -137,12 +136,12 @@ def _lines(run: Run, group: Group, row: Row) -> str:
     return code(answer, shown(run.directory), "GPT-SoVITS").replace("\n\n", "\n")
 
 
-def judging(row: Row) -> str:
-    """The command that judges the sound of a row."""
+def judging(row: Row, suite: str = "test_quality.py") -> str:
+    """The command that judges the sound of a row, or puts it through another suite."""
     case = row.case
     options = "".join(f":{key}={value}" for key, value in case.options)
     return (
-        f"pytest suites/test_quality.py --versions {case.version} --backends {case.backend}{options} "
+        f"pytest suites/{suite} --versions {case.version} --backends {case.backend}{options} "
         f"--precisions {case.precision}"
     )
 

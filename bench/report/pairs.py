@@ -83,15 +83,15 @@ def eager_of(group: Group, row: Row, precision: str) -> Row | None:
 
 
 def without_context(row: Row) -> int | None:
-    """Bytes of a case itself: the peak of torch's allocator and the engine, which lies outside of it.
+    """Bytes of a case itself: what torch's allocator took at its peak and the engine, which lies outside of it.
 
     CUDA's own context, some 500 MiB that every process has, is not in it. On a CPU the growth of the resident set.
     """
     memory, build = row.measured.memory, row.record.build
     if memory is None:
         return None
-    if memory.allocated_peak_bytes is not None:
-        return memory.allocated_peak_bytes + (build.engine_bytes or 0 if build else 0)
+    if memory.reserved_peak_bytes is not None:
+        return memory.reserved_peak_bytes + (build.engine_bytes or 0 if build else 0)
     return memory.device_delta_bytes if memory.device_delta_bytes is not None else memory.rss_delta_bytes
 
 

@@ -77,7 +77,7 @@ def test_a_plain_that_fails_or_is_plain_itself_is_none(tmp_path: Path) -> None:
 def test_memory_without_context_counts_the_engine(tmp_path: Path) -> None:
     """An engine lies outside torch's allocator: 100 bytes of the one and 40 of the other are 140."""
     record = changed(speed_record(FAST), build=Build(9.0, 40))
-    memory = replace(given(speed_of(record).memory), allocated_peak_bytes=100)
+    memory = replace(given(speed_of(record).memory), reserved_peak_bytes=100)
     [row] = group_of(tmp_path, changed(record, memory=memory)).rows
     assert without_context(row) == 140
 

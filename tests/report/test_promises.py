@@ -90,7 +90,7 @@ def test_memory_is_told_with_and_without_the_context(tmp_path: Path) -> None:
         record = changed(speed_record(case), build=Build(1.0, engine * 2**20))
         memory = replace(
             given(speed_of(record).memory),
-            allocated_peak_bytes=allocated * 2**20,
+            reserved_peak_bytes=allocated * 2**20,
             process_gpu_bytes=process * 2**20,
         )
         records.append(changed(record, memory=memory))

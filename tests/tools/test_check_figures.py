@@ -46,3 +46,12 @@ def test_a_ratio_is_that_of_the_record(check_figures: ModuleType) -> None:
 def test_a_wide_interval_is_shown(check_figures: ModuleType) -> None:
     """The interval stands beside every ratio, also where it says that the ratio is worth little."""
     assert "2.51x [2.49, 3.88]" in check_figures.speed("2026-11-26-h200-level-and-streams", [])
+
+
+def test_a_table_of_no_rows_is_an_error(check_figures: ModuleType) -> None:
+    """Words that choose no record are a mistake of the page; engines are beside an eager that no such word names."""
+    with pytest.raises(ValueError, match="no record of the run"):
+        check_figures.fastest("2026-11-28-h100-fused", ["int8"])
+    assert "| v4, 1x500, static engine | 93 / 106 MiB, -12.0 % |" in check_figures.memory(
+        "2026-11-26-h200-tensorrt", ["graph"]
+    )
