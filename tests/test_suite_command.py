@@ -59,9 +59,12 @@ def test_pytest_benchmark_shows_the_record_s_samples(run: SweepRun) -> None:
     measured = {record.id: record for record in run.records().values() if record.status is Status.OK}
     assert entries.keys() == measured.keys()
     for name, entry in entries.items():
-        timing = speed_of(measured[name]).timing
+        found = speed_of(measured[name])
+        timing = found.timing
         assert timing is not None
-        assert timing.rounds == entry["stats"]["rounds"] == 6
+        assert timing.rounds == entry["stats"]["rounds"]
+        # Six, less those that other work on the machine disturbed.
+        assert (timing.rounds if found.marked is None else found.marked.of) == 6
         assert np.allclose(np.array(entry["stats"]["data"]) * 1000, timing.samples_ms, rtol=0, atol=1e-6)
         assert entry["stats"]["median"] * 1000 == pytest.approx(timing.median_ms)
         assert given(measured[name].weights).name == entry["extra_info"]["weights"]
