@@ -75,10 +75,12 @@ def test_an_open_graph_equals_eager_at_every_shape(tmp_path: Path, version: str,
 def test_the_blocks_of_a_stage_share_their_first_product(tmp_path: Path, dynamic: bool, dtype: torch.dtype) -> None:
     """Three residual blocks begin with the same signal at twice its rate; it is in the graph once."""
     file = tmp_path / "v3.onnx"
-    export_onnx(small_v3(), torch.zeros(1, 100, 64, dtype=dtype), file, 17, dynamic=dynamic)
+    vocoder = small_v3(upsample_rates=[4, 2], upsample_kernel_sizes=[8, 4], resblock_dilation_sizes=[[1], [1], [1]])
+    export_onnx(vocoder, torch.zeros(1, 100, 64, dtype=dtype), file, 17, dynamic=dynamic)
     nodes = onnx.load(file).graph.node
-    # Two products of the signal and one back in each of 109 activations, but two in the second and third block's first.
-    assert sum(node.op_type == "MatMul" for node in nodes) == 3 * 109 - 6 * 2 * 2
+    # Two stages of three blocks of two activations, and the last one: two products of the signal and one back in each,
+    # but two in the second and third block's first.
+    assert sum(node.op_type == "MatMul" for node in nodes) == 3 * (2 * 3 * 2 + 1) - 2 * 2 * 2
 
 
 @pytest.mark.parametrize("opset", [17, 20])
@@ -97,10 +99,9 @@ def test_float16_sounds_like_float16(tmp_path: Path, version: str, opset: int) -
         assert 40 <= snr_db(reference, wave) < 100
 
 
-@pytest.mark.parametrize("version", ["v3", "v4"])
-def test_real_sizes_equal_eager(tmp_path: Path, version: str) -> None:
-    """The vocoders at their real size, shapes open, at 100 dB or more."""
-    vocoder = load_vocoder(version)
+def test_the_real_size_equals_eager(tmp_path: Path) -> None:
+    """v4 at its real size, shapes open, at 100 dB or more; a smoke sweep judges both vocoders in ONNX Runtime."""
+    vocoder = load_vocoder("v4")
     file = tmp_path / "vocoder.onnx"
     export_onnx(vocoder, torch.zeros(1, 100, 9), file, 17, dynamic=True)
     assert_equal(vocoder, file, speech_mels(log_mel(default_speech(), vocoder.spec), 1, 25))
@@ -186,17 +187,14 @@ def kept_in_graph(vocoder: Vocoder, pattern: str, file: Path, *, dynamic: bool) 
     return [(kind, name) for kind, name in found if kind in arithmetic and re.match(pattern, name)]
 
 
-@pytest.mark.parametrize("dynamic", [False, True])
-def test_what_is_kept_by_default_has_these_names_in_the_graph(
-    tmp_path: Path, dynamic: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_kept_by_default_has_these_names_in_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A builder holds layers by the names that the exporter gives them; a pattern that fits none would go unnoticed.
 
     Of v3, that has three blocks of six convolutions in each of six stages: the convolutions of four stages, all sums
     of blocks and of the trunk, and every layer outside blocks. No activation.
     """
     monkeypatch.setattr(mixed, "WIDE", 1)
-    kept = kept_in_graph(small_v3(), DEFAULT_FLOAT32["v3"], tmp_path / "v3.onnx", dynamic=dynamic)
+    kept = kept_in_graph(small_v3(), DEFAULT_FLOAT32["v3"], tmp_path / "v3.onnx", dynamic=False)
     kinds = Counter(kind for kind, _ in kept)
     assert kinds == {"Conv": 4 * 18 + 2, "ConvTranspose": 6, "Add": 54 + 12, "Div": 6, "Neg": 36}
     convolutions = {name for kind, name in kept if kind == "Conv"}
@@ -205,6 +203,7 @@ def test_what_is_kept_by_default_has_these_names_in_the_graph(
     assert {name for kind, name in kept if kind == "Add"} == {f"resblocks.{block}" for block in range(18)} | {"trunk"}
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize(
     ("pattern", "kept"),
     [
@@ -214,11 +213,18 @@ def test_what_is_kept_by_default_has_these_names_in_the_graph(
     ],
 )
 def test_a_whole_name_finds_what_it_names(
-    tmp_path: Path, pattern: str, kept: set[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pattern: str, kept: set[tuple[str, str]], dynamic: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also a convolution that stands apart, and sums, which no layer of the vocoder is called."""
     monkeypatch.setattr(mixed, "WIDE", 1)
-    assert set(kept_in_graph(small_v3(), pattern, tmp_path / "v3.onnx", dynamic=False)) == kept
+    vocoder = small_v3(
+        upsample_initial_channel=16,
+        upsample_rates=[4, 2],
+        upsample_kernel_sizes=[8, 4],
+        resblock_kernel_sizes=[3, 7],
+        resblock_dilation_sizes=[[1, 3], [1, 3]],
+    )
+    assert set(kept_in_graph(vocoder, pattern, tmp_path / "v3.onnx", dynamic=dynamic)) == kept
 
 
 def test_what_v4_keeps_by_default(tmp_path: Path) -> None:

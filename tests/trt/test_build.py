@@ -87,10 +87,9 @@ def test_layers_kept_in_float32_build(rtx: Library, tmp_path: Path) -> None:
 
 
 @real
-@pytest.mark.parametrize("version", ["v3", "v4"])
-def test_real_sizes_build(rtx: Library, tmp_path: Path, version: str) -> None:
-    """The vocoders at their real size, float16 and dynamic, become engines that hold their weights."""
-    vocoder = load_vocoder(version)
+def test_the_real_size_builds(rtx: Library, tmp_path: Path) -> None:
+    """v4 at its real size, float16 and dynamic, becomes an engine that holds its weights; v3 takes minutes."""
+    vocoder = load_vocoder("v4")
     file = tmp_path / "vocoder.onnx"
     export_onnx(vocoder, torch.zeros(1, 100, 25, dtype=torch.float16), file, 20, dynamic=True)
     plan = build_engine(rtx, file, PRECISIONS["fp16"], 100, parse_options({"shapes": "dynamic"}, (1, 500)))
