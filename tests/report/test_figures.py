@@ -14,9 +14,10 @@ from bench.records.rows import Group
 from bench.records.run import load_run
 from bench.records.schema import Build, Record
 from bench.report.figures import cost, sound, speed
+from bench.report.figures.curves import ticks
 from bench.report.figures.draw import FIGURES, draw_all
 from bench.report.figures.plot import Drawing, Plot
-from bench.report.figures.series import SHOWN, ticks
+from bench.report.figures.series import SHOWN
 from bench.report.figures.shapes import SHAPES
 from bench.report.figures.sound import BANDS, heard_limits
 from bench.report.names import style
