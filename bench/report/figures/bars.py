@@ -31,13 +31,14 @@ class Bar:
     note: str = ""
 
 
-def stacked(bars: Sequence[Bar], title: str, parts: Sequence[tuple[str, str]]) -> Spec:
+def stacked(bars: Sequence[Bar], title: str, parts: Sequence[tuple[str, str]], what: str = "configuration") -> Spec:
     """Bars of parts side by side.
 
     Args:
         bars: The configurations.
         title: Of the horizontal axis.
         parts: Title and colour of each part.
+        what: What a bar is.
     """
     titles = [words for words, _ in parts]
     values = []
@@ -46,7 +47,7 @@ def stacked(bars: Sequence[Bar], title: str, parts: Sequence[tuple[str, str]]) -
         for words, size in zip(titles, bar.parts, strict=True):
             values.append(_base(bar) | {"part": words, "size": size, "from": start, "to": start + size})
             start += size
-    tip = [*_TIP, {"field": "part", "type": "nominal"}, _figure("size", title)]
+    tip = [*_tip(what), {"field": "part", "type": "nominal"}, _figure("size", title)]
     part = {
         "field": "part",
         "type": "nominal",
@@ -70,7 +71,7 @@ def dots(bars: Sequence[Bar], title: str) -> Spec:
     values = [
         _base(bar) | {"round": number(index + 1, 6), "at": at} for bar in bars for index, at in enumerate(bar.parts)
     ]
-    tip = [*_TIP, {"field": "round", "type": "nominal"}, _figure("at", title)]
+    tip = [*_tip(), {"field": "round", "type": "nominal"}, _figure("at", title)]
     x = {
         "type": "quantitative",
         "title": title,
@@ -94,10 +95,8 @@ def dots(bars: Sequence[Bar], title: str) -> Spec:
     return _rows(bars, values, [single, middle])
 
 
-_TIP: list[dict[str, Any]] = [
-    {"field": "name", "type": "nominal", "title": "configuration"},
-    {"field": "case", "type": "nominal"},
-]
+def _tip(what: str = "configuration") -> list[dict[str, Any]]:
+    return [{"field": "name", "type": "nominal", "title": what}, {"field": "case", "type": "nominal"}]
 
 
 def _figure(field: str, title: str) -> dict[str, Any]:
