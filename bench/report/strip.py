@@ -11,23 +11,34 @@ _WIDTH, _HEIGHT, _ROOM = 240, 40, 3
 
 @dataclass(frozen=True)
 class Strips:
-    """Two strips on one scale, before and after, and what the scale is."""
+    """Two strips on one scale.
+
+    Attributes:
+        before, after: As SVG.
+        low, high: Ends of the scale.
+        unit: Of the scale.
+        what: What the marks are.
+    """
 
     before: Markup
     after: Markup
-    low_ms: float
-    high_ms: float
+    low: float
+    high: float
+    unit: str = "ms"
+    what: str = "rounds"
 
 
-def strips(before: Sequence[float], after: Sequence[float]) -> Strips:
-    """Rounds before and after on one scale.
+def strips(before: Sequence[float], after: Sequence[float], unit: str = "ms", what: str = "rounds") -> Strips:
+    """Values before and after on one scale.
 
     Args:
-        before: Durations of the base, in ms.
+        before: Of the base, in the order in which they were measured.
         after: Of the new run.
+        unit: Of the values.
+        what: What they are.
     """
     low, high = _ends([*before, *after])
-    return Strips(strip(before, low, high), strip(after, low, high), low, high)
+    return Strips(strip(before, low, high), strip(after, low, high), low, high, unit, what)
 
 
 def strip(samples: Sequence[float], low: float | None = None, high: float | None = None) -> Markup:
