@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-_POINTS = 240
+_POINTS, _FEW = 240, 60
 _WIDTH, _HEIGHT, _ROOM = 240, 40, 3
 
 
@@ -56,8 +56,8 @@ def strip(samples: Sequence[float], low: float | None = None, high: float | None
     across = (_WIDTH - 2 * _ROOM) / max(1, len(few) - 1)
     points = "".join(f"M{_ROOM + index * across:.1f} {_y(value, low, high):.1f}h0" for index, value in enumerate(few))
     return Markup(
-        '<svg class="strip" viewBox="0 0 {} {}" width="{}" height="{}" aria-hidden="true"><path d="{}"/></svg>'
-    ).format(_WIDTH, _HEIGHT, _WIDTH, _HEIGHT, points)
+        '<svg class="strip{}" viewBox="0 0 {} {}" width="{}" height="{}" aria-hidden="true"><path d="{}"/></svg>'
+    ).format(" few" if len(few) <= _FEW else "", _WIDTH, _HEIGHT, _WIDTH, _HEIGHT, points)
 
 
 def _y(value: float, low: float, high: float) -> float:

@@ -10,7 +10,7 @@ from bench.report.figures.vega import INK, Spec
 from bench.report.text import number
 
 _STEP, _LINE_STEP = 44, 15  # pixels
-_LINE, _LINE_BREAK = 44, "\n"  # characters of a line
+_LINE, _LINE_BREAK, _ESCAPED = 44, "\n", "\\n"  # characters of a line
 
 
 @dataclass(frozen=True)
@@ -116,14 +116,6 @@ def _label(bar: Bar) -> str:
 def _rows(bars: Sequence[Bar], values: list[dict[str, Any]], marks: list[dict[str, Any]]) -> Spec:
     order = [bar.key.name for bar in bars]
     step = _STEP + (_LINE_STEP if any(_LINE_BREAK in _label(bar) for bar in bars) else 0)
-    words = {
-        "mark": {"type": "text", "align": "left", "baseline": "line-bottom", "dy": -8, "lineBreak": _LINE_BREAK},
-        "encoding": {
-            "x": {"value": 0},
-            "text": {"field": "label", "type": "nominal", "aggregate": "min"},
-            "color": {"value": INK},
-        },
-    }
     return {
         "height": step * len(order),
         "data": {"values": values},
@@ -136,5 +128,19 @@ def _rows(bars: Sequence[Bar], values: list[dict[str, Any]], marks: list[dict[st
                 "scale": {"paddingInner": 0, "paddingOuter": 0.2},
             }
         },
-        "layer": [*marks, words],
+        "layer": [*marks, _words(1), _words(2)],
+    }
+
+
+def _words(lines: int) -> dict[str, Any]:
+    """The labels of so many lines, whose last one stands just above its bar."""
+    mark = {"type": "text", "align": "left", "baseline": "line-bottom", "lineBreak": _LINE_BREAK}
+    return {
+        "transform": [{"filter": f"length(split(datum.label, '{_ESCAPED}')) === {lines}"}],
+        "mark": {**mark, "dy": -8 - (lines - 1) * _LINE_STEP},
+        "encoding": {
+            "x": {"value": 0},
+            "text": {"field": "label", "type": "nominal", "aggregate": "min"},
+            "color": {"value": INK},
+        },
     }

@@ -85,13 +85,13 @@ def _split(part: Part) -> tuple[float, float, float]:
 
 
 def _note(part: Part) -> str:
-    calls = f", {number(part.calls)} calls" if part.calls is not None else ""
+    calls = f", {part.calls:g} calls" if part.calls is not None else ""
     return f"{number(part.share, 2)} %{f', {part.bound_by}' if part.bound_by else ''}{calls}"
 
 
 def _caption(row: Row, profile: Profile, *, layered: bool) -> str:
     what = "operators" if row.record.device == "cpu" else "kernels"
-    words = f"{row.case.id}: {number(profile.kernel_count, 4)} {what}, {number(profile.kernels_ms)} ms together"
+    words = f"{row.case.id}: {profile.kernel_count:g} {what}, {number(profile.kernels_ms)} ms together"
     if row.timed:
         words += f"; the median of the timed rounds is {number(row.median_ms)} ms"
     words += "."
