@@ -101,10 +101,10 @@ def memory(what: str, group: Group, rows: Sequence[Row]) -> Drawing | str:
     grown = [
         f"{key.name} {number(load.memory_growth_bytes_per_h / MIB)} MiB an hour"
         for _, key, load, _ in series
-        if load.memory_growth_bytes_per_h is not None
+        if what == "rss_bytes" and load.memory_growth_bytes_per_h is not None
     ]
     soak = f" Growth of the resident memory over the soak's second half: {'; '.join(grown)}." if grown else ""
-    words = f"All points of the service with batches, one after another; read every few seconds.{soak}"
+    words = f"The service with batches, through all of its points; read every few seconds.{soak}"
     x = Scale("seconds since the service was ready", log=False, measured=False, format="~r")
     return _drawn(series, points, x, Scale("MiB", log=False), words)
 
