@@ -41,21 +41,23 @@ def nightly(arguments: argparse.Namespace) -> int:
     run = newest_run(arguments.run_directory)
     new = read_side(run, thresholds.metrics)
     history = earlier_nights(folder, new) if folder.is_dir() else []
-    comparisons = []
+    comparisons, before = [], []
     baseline = arguments.baseline or (DEFAULT_BASELINE if DEFAULT_BASELINE.exists() else None)
     if baseline:
         base = read_side(baseline, thresholds.metrics)
+        before += base
         comparisons.append(compare_observations(base, new, history=history, thresholds=thresholds))
     if history:
         base = last_nights(history, arguments.last)
+        before += base
         comparisons.append(compare_observations(base, new, history=history, thresholds=thresholds))
     append_history(run, folder, thresholds)
     write(arguments, comparisons)
     if arguments.report:
-        # Reports bring matplotlib, which a comparison does without.
+        # Reports bring Vega, which a comparison does without.
         from bench.report.render import write_report
 
-        write_report(run, out=arguments.report, comparisons=comparisons, history=folder)
+        write_report(run, out=arguments.report, comparisons=comparisons, before=before, history=folder)
     if not comparisons:
         sys.stdout.write(f"first night: nothing to compare with yet; history started in {folder}\n")
         return 0

@@ -7,6 +7,7 @@ from bench.compare.observation import Observation, observe
 from bench.compare.thresholds import Metric
 from bench.errors import InputError
 from bench.records.jsonl import read_records
+from bench.records.kind import KINDS
 from bench.records.schema import FILE_NAME, Record
 
 
@@ -38,6 +39,6 @@ def read_side(path: Path, metrics: dict[str, Metric]) -> list[Observation]:
 
 
 def observe_all(records: Iterable[Record], metrics: dict[str, Metric]) -> list[Observation]:
-    """Observations of records, the last of each run and case."""
-    last = {(record.run_id, record.kind, record.id): record for record in records}
+    """Observations of records, the last of each run and case, without kinds that are not compared."""
+    last = {(record.run_id, record.kind, record.id): record for record in records if KINDS[record.kind].compared}
     return [observe(record, metrics) for record in last.values()]

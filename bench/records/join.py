@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from bench.records.rows import FAIL, NOT_JUDGED, PASS, REFERENCE, WARN, Group, Judgement, Row, first_kind
-from bench.records.schema import Record, Sound, Speed, Status
+from bench.records.schema import Record, Result, Sound, Speed, Status
 
 Found = tuple[int, Record]  # a record and its line
 _Case = dict[str, Found]  # the records of one case by kind
@@ -116,6 +116,17 @@ def group(rows: Iterable[Row]) -> list[Group]:
         elif Sound.kind in row.records and Speed.kind not in row.records:
             judged[_identity(row)].append(row)
     return [Group(*key, tuple(found[key]), tuple(judged[key])) for key in sorted(found)]
+
+
+def groups_with(rows: Iterable[Row], kind: type[Result]) -> list[tuple[Group, tuple[Row, ...]]]:
+    """The rows that have an answer of a kind, beside their group, which is empty where none of it was timed."""
+    rows = list(rows)
+    groups = {(item.version, item.device, item.weights, item.synthetic): item for item in group(rows)}
+    found: defaultdict[tuple[str, str, str, bool], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.answer(kind) is not None:
+            found[_identity(row)].append(row)
+    return [(groups.get(key, Group(*key, ())), tuple(found[key])) for key in sorted(found)]
 
 
 def _identity(row: Row) -> tuple[str, str, str, bool]:

@@ -13,6 +13,8 @@ from bench.report.figures.plot import Plot
 from bench.report.section import Section
 
 _PAPER = "#fdfdfe"
+# Columns whose cells are lists.
+_LISTS = ("samples_ms", "profile.kernels", "profile.layers")
 # A spreadsheet runs a cell that starts with one of these.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -31,7 +33,7 @@ def write_csv(run: Run, file: Path) -> None:
     Text that a spreadsheet would run as a formula gets an apostrophe before it.
     """
     frame = records_frame(run.records).reset_index()
-    frame = frame[[name for name in frame if not name.endswith("samples_ms")]]
+    frame = frame[[name for name in frame if not name.endswith(_LISTS)]]
     frame = frame.map(_guard)
     frame.columns = pd.Index([_guard(name) for name in frame.columns])
     write_whole(file, frame.to_csv(index=False))

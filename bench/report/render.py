@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from bench.compare.observation import Observation
 from bench.compare.result import Comparison
 from bench.errors import InputError
 from bench.records.run import load_run
@@ -41,6 +42,7 @@ def write_report(
     figures_folder: str | Path | None = None,
     *,
     comparisons: Sequence[Comparison] = (),
+    before: Sequence[Observation] = (),
     history: str | Path | None = None,
 ) -> Written:
     """Writes the report of a run.
@@ -52,6 +54,7 @@ def write_report(
             ``cases.csv`` are written beside it.
         figures_folder: Where to write every figure as an SVG file too; nowhere by default.
         comparisons: Comparisons of this run that were made already, to show too.
+        before: Observations of the runs that those have as their base, to draw beside what changed.
         history: A history folder whose nights to show.
 
     Returns:
@@ -69,6 +72,7 @@ def write_report(
         run=run,
         link=partial(_link, html_file.resolve().parent),
         comparisons=comparisons,
+        before=before,
         baseline=Path(baseline) if baseline else None,
         history=Path(history) if history else None,
     )

@@ -19,6 +19,7 @@ from typing import ClassVar
 from markupsafe import Markup
 
 import bench.report.sections
+from bench.compare.observation import Observation
 from bench.compare.result import Comparison
 from bench.records.run import Run
 from bench.report.figures.plot import Plot
@@ -35,6 +36,7 @@ class Page:
         run: The run.
         link: Turns a file into an address relative to the page.
         comparisons: Comparisons of the run that were made already.
+        before: Observations of the runs that those have as their base.
         baseline: A run to compare with.
         history: A history folder whose nights to show.
     """
@@ -42,6 +44,7 @@ class Page:
     run: Run
     link: Callable[[Path], str]
     comparisons: Sequence[Comparison] = field(default=())
+    before: Sequence[Observation] = field(default=())
     baseline: Path | None = None
     history: Path | None = None
 

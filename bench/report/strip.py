@@ -5,29 +5,40 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-_POINTS = 240
+_POINTS, _FEW = 240, 60
 _WIDTH, _HEIGHT, _ROOM = 240, 40, 3
 
 
 @dataclass(frozen=True)
 class Strips:
-    """Two strips on one scale, before and after, and what the scale is."""
+    """Two strips on one scale.
+
+    Attributes:
+        before, after: As SVG.
+        low, high: Ends of the scale.
+        unit: Of the scale.
+        what: What the marks are.
+    """
 
     before: Markup
     after: Markup
-    low_ms: float
-    high_ms: float
+    low: float
+    high: float
+    unit: str = "ms"
+    what: str = "rounds"
 
 
-def strips(before: Sequence[float], after: Sequence[float]) -> Strips:
-    """Rounds before and after on one scale.
+def strips(before: Sequence[float], after: Sequence[float], unit: str = "ms", what: str = "rounds") -> Strips:
+    """Values before and after on one scale.
 
     Args:
-        before: Durations of the base, in ms.
+        before: Of the base, in the order in which they were measured.
         after: Of the new run.
+        unit: Of the values.
+        what: What they are.
     """
     low, high = _ends([*before, *after])
-    return Strips(strip(before, low, high), strip(after, low, high), low, high)
+    return Strips(strip(before, low, high), strip(after, low, high), low, high, unit, what)
 
 
 def strip(samples: Sequence[float], low: float | None = None, high: float | None = None) -> Markup:
@@ -45,8 +56,8 @@ def strip(samples: Sequence[float], low: float | None = None, high: float | None
     across = (_WIDTH - 2 * _ROOM) / max(1, len(few) - 1)
     points = "".join(f"M{_ROOM + index * across:.1f} {_y(value, low, high):.1f}h0" for index, value in enumerate(few))
     return Markup(
-        '<svg class="strip" viewBox="0 0 {} {}" width="{}" height="{}" aria-hidden="true"><path d="{}"/></svg>'
-    ).format(_WIDTH, _HEIGHT, _WIDTH, _HEIGHT, points)
+        '<svg class="strip{}" viewBox="0 0 {} {}" width="{}" height="{}" aria-hidden="true"><path d="{}"/></svg>'
+    ).format(" few" if len(few) <= _FEW else "", _WIDTH, _HEIGHT, _WIDTH, _HEIGHT, points)
 
 
 def _y(value: float, low: float, high: float) -> float:

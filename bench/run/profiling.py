@@ -13,6 +13,7 @@ from bench.measure.kernels import Trace, mark_layers, trace
 from bench.measure.roofline import layer_floor_ms
 from bench.measure.work import Layer, layers
 from bench.precision import Precision, find_precision, flags
+from bench.records.kinds.profile import Profile, ProfiledKernel, ProfiledLayer
 from bench.records.limits import Ceilings
 from bench.run.session import Session
 
@@ -89,6 +90,20 @@ def layer_times(
     return [
         LayerTime(layer, *layer_floor_ms(layer, precision, limits), ms=layers_ms.get(layer.name)) for layer in found
     ]
+
+
+def as_result(seen: Trace, times: Sequence[LayerTime]) -> Profile:
+    """A profile as a record holds it."""
+    return Profile(
+        kernel_count=seen.count,
+        kernels_ms=sum(kernel.ms for kernel in seen.kernels),
+        busy_percent=seen.busy_percent,
+        kernels=tuple(ProfiledKernel(kernel.name, kernel.calls, kernel.ms) for kernel in seen.kernels),
+        layers=tuple(
+            ProfiledLayer(item.layer.name, item.layer.kind, item.layer.flops, item.floor_ms, item.bound_by, item.ms)
+            for item in times
+        ),
+    )
 
 
 def profile_text(case_id: str, seen: Trace, times: Sequence[LayerTime], most: int = 15) -> str:

@@ -124,7 +124,7 @@ def test_a_new_kind_brings_its_section_to_the_report(tmp_path: Path) -> None:
     html, summary = after.html.read_text(encoding="utf-8"), after.summary.read_text(encoding="utf-8")
     assert f"<p>{FAST.id} has 3.5 g</p>" in html
     assert html.index('id="plots"') < html.index('id="tastes"') < html.index('id="sounds"')
-    assert '<a href="#plots">Figures</a><a href="#tastes">Tastes</a><a href="#sounds">Listen</a>' in html
+    assert '<a href="#inside">Inside</a><a href="#tastes">Tastes</a><a href="#sounds">Listen</a>' in html
     assert summary.startswith(before.summary.read_text(encoding="utf-8").rstrip())
     assert summary.endswith("## Tastes\n\nIt is sweet.\n")
 

@@ -13,10 +13,23 @@ import pytest
 
 from bench.case import Case
 from bench.compare.history import append_history
+from bench.records.kinds.load import Load, LoadPoint, MemoryPoint
+from bench.records.kinds.profile import ProfiledKernel
 from bench.records.schema import Record, Status
 from bench.report.render import write_report
 from tests.conftest import ROOT, SweepRun
-from tests.synthetic_records import changed, failed_record, given, speed_of, sweep_records, with_audio, write_run
+from tests.report.test_inside import PROFILE, profile_record
+from tests.report.test_streaming import stream, streaming_record
+from tests.synthetic_records import (
+    changed,
+    failed_record,
+    given,
+    speed_of,
+    speed_record,
+    sweep_records,
+    with_audio,
+    write_run,
+)
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra: browser)")
 
@@ -52,6 +65,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     records = sweep_records(versions=("v3",))
     records = [with_audio(directory, r) if r.case == FAST and r.kind == "quality" else r for r in records]
     records.append(failed_record(Case("v3", "eager", "bf16", 1, 9), Status.CRASHED, HOSTILE))
+    eager = replace(FAST, backend="eager")
+    records += [record for case in (FAST, eager) for record in (streams_of(case), load_of(case))]
+    profile = replace(PROFILE, layers=tuple(replace(layer, ms=None) for layer in PROFILE.layers), kernels=KERNELS)
+    records += [profile_record(FAST, profile), profile_record(eager)]
     run = write_run(directory, records)
     for night in range(9):
         factor = (1.0, 1.3, 1.1)[night // 3]
@@ -64,6 +81,45 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     ]
     baseline = write_run(tmp_path_factory.mktemp("baseline"), [replace(record, run_id="base") for record in smaller])
     return write_report(run, baseline, history=history).html.as_uri()
+
+
+KERNELS = tuple(
+    ProfiledKernel(f"void a_namespace::a_kernel_with_a_rather_long_name_{place:02}<float>(int)", 3, 5.0 / (place + 1))
+    for place in range(20)
+)
+
+
+def streams_of(case: Case) -> Record:
+    """Streams of every length of a chunk, with both joins."""
+    lengths = {"100ms": 0.0981, "250ms": 0.2453, "500ms": 0.4992, "1000ms": 0.9984}
+    names = [(join, name) for join in ("halo", "sola") for name in lengths]
+    return streaming_record(case, **{f"{join}_{name}": stream(join, chunk_s=lengths[name]) for join, name in names})
+
+
+def load_of(case: Case) -> Record:
+    """Every loop, with batches and without, and memory over time."""
+    points = [
+        LoadPoint(
+            loop, batching, None if loop == "open" else size, float(size) if loop == "open" else None, 10.0, 700, 700,
+            0, 0, 0, min(size, 20), 6.5 * size, 5.0 * size, 4.0 * size, 6.0 * size, 9.0 * size, 10.0 * size,
+            3.0 * size, 4.0 * size, 5.0 * size, 6.0 * size,
+        )
+        for loop in ("closed", "open", "speakers")
+        for batching in (True, False)
+        for size in (1, 2, 4, 8, 16, 32)
+    ]  # fmt: skip
+    memory = tuple(MemoryPoint(5.0 * place, (1000 + place) * 2**20, 2**29) for place in range(60))
+    load = Load(
+        utterances="one length",
+        plan="standard",
+        workers=1,
+        points=tuple(points),
+        saturation_per_s=16.0,
+        saturation_unbatched_per_s=4.0,
+        memory=memory,
+        memory_growth_bytes_per_h=2.0**20,
+    )
+    return replace(speed_record(case), kind="load", build=None, precision=None, result=load)
 
 
 def faster(record: Record, factor: float) -> Record:

@@ -14,9 +14,10 @@ from bench.records.rows import Group
 from bench.records.run import load_run
 from bench.records.schema import Build, Record
 from bench.report.figures import cost, sound, speed
-from bench.report.figures.draw import FIGURES, draw_all
+from bench.report.figures.curves import ticks
+from bench.report.figures.draw import FIGURES, draw_all, finish
 from bench.report.figures.plot import Drawing, Plot
-from bench.report.figures.series import SHOWN, ticks
+from bench.report.figures.series import SHOWN
 from bench.report.figures.shapes import SHAPES
 from bench.report.figures.sound import BANDS, heard_limits
 from bench.report.names import style
@@ -220,3 +221,15 @@ def test_ticks_are_measured_values() -> None:
 def test_bands_are_those_that_the_judge_files() -> None:
     """The figure asks for the fields of the suite's own fidelity, by their names."""
     assert BANDS == ("lsd_0_4_db", "lsd_4_8_db", "lsd_8_16_db", "lsd_16_24_db")
+
+
+def test_a_label_of_one_or_two_lines_ends_above_its_bar(tmp_path: Path) -> None:
+    """The last line's foot stands a few pixels over the bar, however many lines there are."""
+    long = replace(FAST, options=(("level", "1"), ("precision", "a_value_that_takes_many_characters")))
+    group = group_of(tmp_path, speed_record(FAST), speed_record(long))
+    svg = finish(Plot("memory", "Memory", "v3", "weights"), cost.memory(group)).svg
+    tops = [float(top) for top in re.findall(r'roledescription="bar"[^>]* d="M0,([\d.]+)h', svg)]
+    labels = re.findall(r'roledescription="text mark"[^>]*translate\(0,([\d.]+)\)[^>]*>(.*?)</text>', svg)
+    feet = [float(at) + sum(map(float, re.findall(r'dy="([\d.]+)"', inner))) for at, inner in labels]
+    assert sorted(inner.count("<tspan") for _, inner in labels) == [0, 2]
+    assert all(0 < top - foot < 10 for top, foot in zip(sorted(tops), sorted(feet), strict=True))

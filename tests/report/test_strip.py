@@ -21,7 +21,7 @@ def test_both_strips_share_a_scale() -> None:
     """Rounds twice as long lie above all of the base's."""
     found = strips([1.0, 1.1], [2.0, 2.1])
     assert max(heights(str(found.before))) < min(heights(str(found.after)))
-    assert (found.low_ms, found.high_ms) == (1.0, 2.1)
+    assert (found.low, found.high) == (1.0, 2.1)
 
 
 def test_many_and_no_rounds_are_drawn() -> None:

@@ -10,7 +10,7 @@ from bench.report.figures.vega import INK, Spec
 from bench.report.text import number
 
 _STEP, _LINE_STEP = 44, 15  # pixels
-_LINE, _LINE_BREAK = 44, "\n"  # characters of a line
+_LINE, _LINE_BREAK, _ESCAPED = 44, "\n", "\\n"  # characters of a line
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,14 @@ class Bar:
     note: str = ""
 
 
-def stacked(bars: Sequence[Bar], title: str, parts: Sequence[tuple[str, str]]) -> Spec:
+def stacked(bars: Sequence[Bar], title: str, parts: Sequence[tuple[str, str]], what: str = "configuration") -> Spec:
     """Bars of parts side by side.
 
     Args:
         bars: The configurations.
         title: Of the horizontal axis.
         parts: Title and colour of each part.
+        what: What a bar is.
     """
     titles = [words for words, _ in parts]
     values = []
@@ -46,7 +47,7 @@ def stacked(bars: Sequence[Bar], title: str, parts: Sequence[tuple[str, str]]) -
         for words, size in zip(titles, bar.parts, strict=True):
             values.append(_base(bar) | {"part": words, "size": size, "from": start, "to": start + size})
             start += size
-    tip = [*_TIP, {"field": "part", "type": "nominal"}, _figure("size", title)]
+    tip = [*_tip(what), {"field": "part", "type": "nominal"}, _figure("size", title)]
     part = {
         "field": "part",
         "type": "nominal",
@@ -70,7 +71,7 @@ def dots(bars: Sequence[Bar], title: str) -> Spec:
     values = [
         _base(bar) | {"round": number(index + 1, 6), "at": at} for bar in bars for index, at in enumerate(bar.parts)
     ]
-    tip = [*_TIP, {"field": "round", "type": "nominal"}, _figure("at", title)]
+    tip = [*_tip(), {"field": "round", "type": "nominal"}, _figure("at", title)]
     x = {
         "type": "quantitative",
         "title": title,
@@ -94,10 +95,8 @@ def dots(bars: Sequence[Bar], title: str) -> Spec:
     return _rows(bars, values, [single, middle])
 
 
-_TIP: list[dict[str, Any]] = [
-    {"field": "name", "type": "nominal", "title": "configuration"},
-    {"field": "case", "type": "nominal"},
-]
+def _tip(what: str = "configuration") -> list[dict[str, Any]]:
+    return [{"field": "name", "type": "nominal", "title": what}, {"field": "case", "type": "nominal"}]
 
 
 def _figure(field: str, title: str) -> dict[str, Any]:
@@ -117,14 +116,6 @@ def _label(bar: Bar) -> str:
 def _rows(bars: Sequence[Bar], values: list[dict[str, Any]], marks: list[dict[str, Any]]) -> Spec:
     order = [bar.key.name for bar in bars]
     step = _STEP + (_LINE_STEP if any(_LINE_BREAK in _label(bar) for bar in bars) else 0)
-    words = {
-        "mark": {"type": "text", "align": "left", "baseline": "line-bottom", "dy": -8, "lineBreak": _LINE_BREAK},
-        "encoding": {
-            "x": {"value": 0},
-            "text": {"field": "label", "type": "nominal", "aggregate": "min"},
-            "color": {"value": INK},
-        },
-    }
     return {
         "height": step * len(order),
         "data": {"values": values},
@@ -137,5 +128,19 @@ def _rows(bars: Sequence[Bar], values: list[dict[str, Any]], marks: list[dict[st
                 "scale": {"paddingInner": 0, "paddingOuter": 0.2},
             }
         },
-        "layer": [*marks, words],
+        "layer": [*marks, _words(1), _words(2)],
+    }
+
+
+def _words(lines: int) -> dict[str, Any]:
+    """The labels of so many lines, whose last one stands just above its bar."""
+    mark = {"type": "text", "align": "left", "baseline": "line-bottom", "lineBreak": _LINE_BREAK}
+    return {
+        "transform": [{"filter": f"length(split(datum.label, '{_ESCAPED}')) === {lines}"}],
+        "mark": {**mark, "dy": -8 - (lines - 1) * _LINE_STEP},
+        "encoding": {
+            "x": {"value": 0},
+            "text": {"field": "label", "type": "nominal", "aggregate": "min"},
+            "color": {"value": INK},
+        },
     }

@@ -1,16 +1,19 @@
 """Which figures a report has, each either drawn or replaced by a sentence that says what is missing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.records.rows import Group
+from bench.records.join import groups_with
+from bench.records.rows import Group, Row
 from bench.records.run import Run
+from bench.records.schema import Result
 from bench.report.figures import cost, sound, speed
 from bench.report.figures.plot import Drawing, Plot, Plots
 from bench.report.figures.vega import static_svg, whole
 
 Draw = Callable[[Group], Drawing | str]
+DrawRows = Callable[[Group, Sequence[Row]], Drawing | str]
 FIGURES: tuple[tuple[str, str, Draw], ...] = (
     ("trade", "Speed against sound", sound.trade),
     ("latency", "Latency against length", speed.latency_by_length),
@@ -41,6 +44,27 @@ def draw_all(run: Run, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> li
         plot = Plot(f"{name}-{index}", heading, group.name, group.weights)
         drawn[title].append(finish(plot, draw(group)))
     return [Plots(title, tuple(plots)) for title, plots in drawn.items()]
+
+
+def draw_kind(run: Run, kind: type[Result], figures: Sequence[tuple[str, str, DrawRows]]) -> list[Plots]:
+    """Draws the figures of a kind of record for every group that has it.
+
+    Args:
+        run: The run.
+        kind: Whose rows are drawn.
+        figures: Name, title and function of each.
+    """
+    groups = groups_with(run.rows, kind)
+    return [
+        Plots(
+            title,
+            tuple(
+                finish(Plot(f"{name}-{index}", f"{title}, {group.name}", group.name, group.weights), draw(group, rows))
+                for index, (group, rows) in enumerate(groups)
+            ),
+        )
+        for name, title, draw in figures
+    ]
 
 
 def finish(plot: Plot, found: Drawing | str) -> Plot:

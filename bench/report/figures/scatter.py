@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.records.rows import Row
+from bench.report.figures.curves import channels
 from bench.report.figures.plot import Key
-from bench.report.figures.series import channels, point
+from bench.report.figures.series import point
 from bench.report.figures.vega import Spec
 
 _NEAR = 0.1  # of an axis

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bench.records.rows import Group, Row
+from bench.report.figures.curves import Scale, Tip, curves
 from bench.report.figures.plot import Drawing, Key
-from bench.report.figures.vega import Spec
 from bench.report.names import short_names, style
 from bench.report.shapes import at_shape, reference_frames
 from bench.report.text import number
 
 SHOWN = 14
 _DASHES: tuple[tuple[int, ...], ...] = ((), (6, 3), (2, 2), (8, 3, 2, 3))
-_TICKS = 6
+_INTERVAL = (Tip("between", "95 % interval"),)
 
 
 def headline(group: Group) -> list[Row]:
@@ -25,14 +25,19 @@ def headline(group: Group) -> list[Row]:
 
 
 def keys(group: Group, rows: Iterable[Row]) -> dict[str, Key]:
-    """Legend entries of at most 14 configurations, by configuration: those that are fastest, and eager fp32."""
-    names = short_names(row.case for row in (*group.rows, *group.judged))
-    fastest = [row.configuration for row in headline(group)]
+    """Legend entries of at most 14 configurations, by configuration: those that are fastest, and eager fp32.
+
+    Args:
+        group: Whose names and styles count.
+        rows: What is drawn: rows of the group, or others with its vocoder, device and weights.
+    """
     wanted = {row.configuration: row for row in rows}
+    names = short_names(row.case for row in (*group.rows, *group.judged, *wanted.values()))
+    fastest = [row.configuration for row in headline(group)]
     order = sorted(wanted, key=lambda name: fastest.index(name) if name in fastest else len(fastest))
     first = [name for name in order if name == "eager fp32"]
     chosen = [*first, *(name for name in order if name not in first)][:SHOWN]
-    dashes = _dashes(group)
+    dashes = _dashes((*headline(group), *group.rows, *group.judged, *wanted.values()))
     found = {}
     for name in sorted(chosen, key=order.index):
         drawn = style(wanted[name].case)
@@ -40,11 +45,11 @@ def keys(group: Group, rows: Iterable[Row]) -> dict[str, Key]:
     return found
 
 
-def _dashes(group: Group) -> dict[str, tuple[int, ...]]:
+def _dashes(rows: Iterable[Row]) -> dict[str, tuple[int, ...]]:
     """Dashes that tell apart what has one colour and marker, the same in every figure of a group."""
     alike: defaultdict[tuple[str, str], int] = defaultdict(int)
-    found = {}
-    for row in (*headline(group), *group.rows, *group.judged):
+    found: dict[str, tuple[int, ...]] = {}
+    for row in rows:
         if row.configuration not in found:
             drawn = style(row.case)
             found[row.configuration] = _DASHES[alike[drawn.colour, drawn.shape] % len(_DASHES)]
@@ -55,16 +60,6 @@ def _dashes(group: Group) -> dict[str, tuple[int, ...]]:
 def point(row: Row, key: Key, **values: Any) -> dict[str, Any]:
     """One point of a figure, with what its tooltip says."""
     return {"name": key.name, "case": row.case.id, **values}
-
-
-def channels(legend: Sequence[Key]) -> dict[str, Any]:
-    """Colour and shape by configuration; the legend itself is the page's."""
-    names = [key.name for key in legend]
-
-    def scale(values: list[Any]) -> dict[str, Any]:
-        return {"field": "name", "type": "nominal", "scale": {"domain": names, "range": values}, "legend": None}
-
-    return {"color": scale([key.colour for key in legend]), "shape": scale([key.shape for key in legend])}
 
 
 def lines(
@@ -96,56 +91,5 @@ def lines(
             )
     shown = {item["name"] for item in points}
     entries = tuple(key for key in legend.values() if key.name in shown)
-    return Drawing(_line_spec(points, entries, x[0], y[0], log_y=log_y), "", entries)
-
-
-def _line_spec(points: list[dict[str, Any]], legend: Sequence[Key], x: str, y: str, *, log_y: bool) -> Spec:
-    both = channels(legend)
-    names = [key.name for key in legend]
-    dashes = {"domain": names, "range": [list(key.dash) or [1, 0] for key in legend]}
-    dash = {"field": "name", "type": "nominal", "scale": dashes, "legend": None}
-    tip = [
-        {"field": "name", "type": "nominal", "title": "configuration"},
-        {"field": "y", "type": "quantitative", "title": y, "format": ".4~g"},
-        {"field": "between", "type": "nominal", "title": "95 % interval"},
-        {"field": "x", "type": "quantitative", "title": x},
-        {"field": "case", "type": "nominal"},
-    ]
-    scale = {"type": "log", "nice": False} if log_y else {"zero": True}
-    bounds = {"mark": {"type": "rule", "opacity": 0.6}, "encoding": {"y": {"field": "low"}, "y2": {"field": "high"}}}
-    return {
-        "height": 300,
-        "data": {"values": points},
-        "encoding": {
-            "x": {
-                "field": "x",
-                "type": "quantitative",
-                "title": x,
-                "scale": {"type": "log", "padding": 12, "nice": False},
-                "axis": {"values": ticks({item["x"] for item in points}), "format": "~r", "grid": False},
-            },
-            "y": {
-                "field": "y",
-                "type": "quantitative",
-                "title": y,
-                "scale": {**scale, "padding": 8},
-                "axis": {"format": ".3~r", "tickCount": 6},
-            },
-            "color": both["color"],
-        },
-        "layer": [
-            {"mark": "line", "encoding": {"strokeDash": dash}},
-            *([bounds] if any(item["low"] is not None for item in points) else []),
-            {"mark": {"type": "point", "tooltip": True}, "encoding": {"shape": both["shape"], "tooltip": tip}},
-        ],
-    }
-
-
-def ticks(values: Iterable[float]) -> list[float]:
-    """At most six of the measured values for the ticks of a logarithmic axis, evenly spread."""
-    ordered = sorted(values)
-    if len(ordered) <= _TICKS:
-        return ordered
-    ratio = (ordered[-1] / ordered[0]) ** (1 / (_TICKS - 1))
-    wanted = [ordered[0] * ratio**index for index in range(_TICKS)]
-    return sorted({min(ordered, key=lambda value: abs(value / place - 1)) for place in wanted})
+    spec = curves(points, entries, Scale(x[0], format="~r"), Scale(y[0], log=log_y), tips=_INTERVAL)
+    return Drawing(spec, "", entries)

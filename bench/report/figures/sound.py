@@ -10,9 +10,10 @@ from typing import Any
 from bench.records.facts import facts_of
 from bench.records.rows import FAIL, PASS, Group
 from bench.records.schema import Sound
+from bench.report.figures.curves import channels
 from bench.report.figures.plot import Drawing
 from bench.report.figures.scatter import Axis, scatter
-from bench.report.figures.series import channels, headline, keys, point
+from bench.report.figures.series import headline, keys, point
 from bench.report.figures.vega import MUTED, Spec
 
 BANDS = tuple(name for name in facts_of(Sound) if re.fullmatch(r"lsd_\d+_\d+_db", name))

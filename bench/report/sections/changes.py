@@ -12,20 +12,22 @@ from markupsafe import Markup
 
 from bench.case import parse_case
 from bench.compare.markdown import escape
+from bench.compare.observation import Observation
 from bench.compare.result import BAD, GOOD, Change, Comparison, Pairing, Verdict
 from bench.compare.runs import compare_runs
 from bench.errors import InputError
 from bench.records.run import Run, load_run
+from bench.report.before import Draw, of_nights, of_runs
 from bench.report.html import render
 from bench.report.names import short_name
 from bench.report.nights import nights
 from bench.report.section import Page, Section
-from bench.report.strip import Strips, strips
+from bench.report.settle import Remedy, settling
+from bench.report.strip import Strips
 from bench.report.text import count, number, shape
 
 _ROWS_SHOWN = 600
 _STRIPS_SHOWN = 40
-_SETTLE = "measure both again in a quiet hour, or add nights to the history."
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class ChangeRow:
         verdict: In the comparison's words.
         tone: ``bad``, ``good`` or empty, for the page's marks.
         base, new, change: Figures with units; the change with its interval.
-        reason: What else a reader must know; of what is UNCLEAR, what would settle it.
-        strips: Rounds of the base and of the new run, for the page to draw; empty where there are none.
+        reason: What else a reader must know.
+        remedy: What would settle what is UNCLEAR.
+        strips: What it was in the base and in the new run, for the page to draw; None where there is nothing.
     """
 
     name: str
@@ -50,6 +53,7 @@ class ChangeRow:
     new: str
     change: str
     reason: str
+    remedy: Remedy | None = None
     strips: Strips | None = None
 
 
@@ -83,21 +87,32 @@ def compare(baseline: Path, run: Run) -> Compared:
         comparison = compare_runs(baseline, run.records)
     found = present(comparison, [str(item.message) for item in caught])
     try:
-        return replace(found, rows=_with_strips(found.rows, load_run(baseline), run))
+        return with_strips(found, of_runs(load_run(baseline), run))
     except InputError:  # several runs together have no rounds of their own to draw
         return found
 
 
-def _with_strips(rows: Sequence[ChangeRow], base: Run, new: Run) -> tuple[ChangeRow, ...]:
-    """The rows, the first forty times with their rounds before and after."""
-    before, after = ({row.case.id: row.measured.timing for row in run.rows if row.timed} for run in (base, new))
-    drawn, left = [], _STRIPS_SHOWN
-    for row in rows:
-        if row.metric == "time" and left and row.case in before and row.case in after:
-            left -= 1
-            row = replace(row, strips=strips(before[row.case].samples_ms, after[row.case].samples_ms))
-        drawn.append(row)
-    return tuple(drawn)
+def nightly(comparison: Comparison, before: Sequence[Observation], run: Run) -> Compared:
+    """A comparison that was made already, with what its base was.
+
+    Args:
+        comparison: What was found.
+        before: Observations of base runs, of whichever comparisons.
+        run: The new run.
+    """
+    base = {(item.run_id, item.key): item for item in before if item.run_id in comparison.base}
+    nights = sorted(base.values(), key=lambda item: item.recorded_at)
+    return with_strips(present(comparison), of_nights(nights, run))
+
+
+def with_strips(compared: Compared, draw: Draw) -> Compared:
+    """The rows, the first forty that have something to draw with their strips."""
+    rows, left = [], _STRIPS_SHOWN
+    for row in compared.rows:
+        drawn = draw(row.case, row.metric) if left else None
+        left -= drawn is not None
+        rows.append(replace(row, strips=drawn))
+    return replace(compared, rows=tuple(rows))
 
 
 def present(comparison: Comparison, notes: Sequence[str] = ()) -> Compared:
@@ -192,11 +207,17 @@ def _row(case: str, change: Change) -> ChangeRow:
     text = number(change.change, 4)
     if change.ci95_low is not None and change.ci95_high is not None:
         text += f" [{number(change.ci95_low, 4)}, {number(change.ci95_high, 4)}]"
-    reason = change.reason
-    if change.verdict is Verdict.UNCLEAR:
-        reason = f"{reason}. To settle it: {_SETTLE}".lstrip(". ")
     return ChangeRow(
-        _name(case), case, change.metric, str(change.verdict), _tone(change.verdict), base, new, text, reason
+        _name(case),
+        case,
+        change.metric,
+        str(change.verdict),
+        _tone(change.verdict),
+        base,
+        new,
+        text,
+        change.reason,
+        settling(case, change.reason) if change.verdict is Verdict.UNCLEAR else None,
     )
 
 
@@ -209,7 +230,7 @@ class Changes(Section, anchor="changes", nav="Changes", order=5):
 
     def __init__(self, page: Page) -> None:
         super().__init__(page)
-        self._compared = [present(comparison) for comparison in page.comparisons]
+        self._compared = [nightly(comparison, page.before, page.run) for comparison in page.comparisons]
         if page.baseline:
             self._compared.append(compare(page.baseline, page.run))
         self._nights = nights(page.run, page.history) if page.history else None

@@ -1,5 +1,8 @@
 """The report's section of load: how many users each configuration serves, and every point behind that."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from markupsafe import Markup
 
 from bench.case import configuration
@@ -7,7 +10,11 @@ from bench.compare.markdown import escape
 from bench.records.facts import facts_of
 from bench.records.kinds.load import Load, LoadPoint
 from bench.records.rows import Row
-from bench.report.section import Section
+from bench.report.figures.draw import draw_kind
+from bench.report.figures.plot import Plot
+from bench.report.figures.serving import FIGURES as CURVES
+from bench.report.html import render
+from bench.report.section import Page, Section
 from bench.report.text import cell, heading, number
 
 FIGURES = (
@@ -31,8 +38,20 @@ POINT_FIGURES = (
 _PLAIN = {"wrong": "Wrong answers"}
 
 
+@dataclass(frozen=True)
+class Points:
+    """Every point of one configuration as cells, under :func:`point_headings`."""
+
+    title: str
+    lines: tuple[tuple[str, ...], ...]
+
+
 class LoadSection(Section, anchor="load", nav="Load", order=42):
-    """A line a configuration, and its points folded away."""
+    """A line a configuration, the curves, and its points folded away."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self._drawn = draw_kind(page.run, Load, CURVES)
 
     @property
     def shown(self) -> bool:
@@ -40,22 +59,21 @@ class LoadSection(Section, anchor="load", nav="Load", order=42):
         return bool(self._loads())
 
     def html(self) -> Markup:
-        """The summary table, then every point."""
+        """The summary table, the curves, then every point."""
         loads = self._loads()
-        head = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in headings())
-        rows = Markup("").join(
-            Markup('<tr><th scope="row">{}</th>{}</tr>').format(cells[0], _numbers(cells[1:]))
-            for cells in (summary(row, load) for row, load in loads)
+        return render(
+            "sections/load.html.j2",
+            utterances=loads[0][1].utterances,
+            headings=headings(),
+            lines=[summary(row, load) for row, load in loads],
+            figures=self._drawn,
+            point_headings=point_headings(),
+            points=[points(row, load) for row, load in loads],
         )
-        return Markup(
-            '<section id="load" aria-labelledby="load-heading"><h2 id="load-heading">Load</h2>'
-            "<p>Each configuration behind <code>vocoder-bench serve</code> on loopback, utterances of {}. "
-            "Every answer was compared with its own reference. Latencies run from the moment at which a request was "
-            "to be sent; p90 needs 64 and p99 needs 662 answers. Speakers: most at once whose first audio came within "
-            "100 ms at p99.</p>"
-            '<div class="scroll" tabindex="0" role="region" aria-label="Load"><table><thead><tr>{}</tr></thead>'
-            "<tbody>{}</tbody></table></div>{}</section>"
-        ).format(loads[0][1].utterances, head, rows, Markup("").join(_points(row, load) for row, load in loads))
+
+    def plots(self) -> Sequence[Plot]:
+        """All that are drawn."""
+        return [plot for question in self._drawn for plot in question.drawn]
 
     def markdown(self) -> list[str]:
         """The summary table."""
@@ -91,27 +109,26 @@ def summary(row: Row, load: Load) -> list[str]:
     return [f"{row.case.version} {configuration(row.case)}", *cells]
 
 
-def _points(row: Row, load: Load) -> Markup:
+def point_headings() -> list[str]:
+    """Of the tables of points."""
     facts = facts_of(LoadPoint)
-    names = [heading(facts[name]) for name in POINT_FIGURES]
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in ("Load", "Answered", *names))
-    rows = Markup("").join(
-        Markup('<tr><th scope="row">{}</th>{}</tr>').format(
-            words(point),
-            _numbers(
-                [
-                    f"{point.answered} of {point.requests}",
-                    *(cell(facts[name], getattr(point, name)) for name in POINT_FIGURES),
-                ]
-            ),
-        )
-        for point in load.points
+    return ["Load", "Answered", *(heading(facts[name]) for name in POINT_FIGURES)]
+
+
+def points(row: Row, load: Load) -> Points:
+    """Every point of one configuration."""
+    facts = facts_of(LoadPoint)
+    return Points(
+        f"{row.case.version} {configuration(row.case)}: {len(load.points)} points",
+        tuple(
+            (
+                words(point),
+                f"{point.answered} of {point.requests}",
+                *(cell(facts[name], getattr(point, name)) for name in POINT_FIGURES),
+            )
+            for point in load.points
+        ),
     )
-    title = f"{row.case.version} {configuration(row.case)}: {len(load.points)} points"
-    return Markup(
-        '<details><summary>{}</summary><div class="scroll" tabindex="0" role="region" aria-label="{}"><table>'
-        "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div></details>"
-    ).format(title, title, head, rows)
 
 
 def words(point: LoadPoint) -> str:
@@ -121,7 +138,3 @@ def words(point: LoadPoint) -> str:
         return f"open, {number(point.offered_per_s)}/s{batches}"
     what = "speakers" if point.loop == "speakers" else "clients"
     return f"{point.clients} {what}{batches}"
-
-
-def _numbers(cells: list[str]) -> Markup:
-    return Markup("").join(Markup('<td class="n">{}</td>').format(text) for text in cells)

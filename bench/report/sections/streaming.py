@@ -1,6 +1,6 @@
 """The report's section of streams: when the sound begins, whether it goes on, and what the cuts do to it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -10,8 +10,11 @@ from bench.compare.markdown import escape
 from bench.records.facts import facts_of
 from bench.records.kinds.streaming import Stream, Streaming
 from bench.records.rows import Row
+from bench.report.figures.draw import draw_kind
+from bench.report.figures.plot import Plot
+from bench.report.figures.streams import FIGURES, JOINS
 from bench.report.html import render
-from bench.report.section import Section
+from bench.report.section import Page, Section
 from bench.report.text import cell, heading, number
 
 _FIGURES = (
@@ -23,7 +26,6 @@ _FIGURES = (
     "audio_continuity_ok_rate",
     "snr_db",
 )
-JOINS = {"halo": "exact halo", "sola": "GPT-SoVITS's overlap and SOLA"}
 HEADINGS = (
     "Configuration",
     "Chunk, s",
@@ -76,7 +78,11 @@ def _cells(stream: Stream) -> tuple[str, ...]:
 
 
 class StreamingSection(Section, anchor="streaming", nav="Streaming", order=18):
-    """Every stream of the run."""
+    """Every stream of the run, as curves and as a table."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self._drawn = draw_kind(page.run, Streaming, FIGURES)
 
     @property
     def shown(self) -> bool:
@@ -84,8 +90,13 @@ class StreamingSection(Section, anchor="streaming", nav="Streaming", order=18):
         return bool(tables(self.page.run.rows))
 
     def html(self) -> Markup:
-        """A table for each vocoder, device and set of weights."""
-        return render("sections/streaming.html.j2", tables=tables(self.page.run.rows), headings=HEADINGS)
+        """The curves, then a table for each vocoder, device and set of weights."""
+        return render(
+            "sections/streaming.html.j2",
+            tables=tables(self.page.run.rows),
+            headings=HEADINGS,
+            figures=self._drawn,
+        )
 
     def markdown(self) -> list[str]:
         """The same tables."""
@@ -94,6 +105,10 @@ class StreamingSection(Section, anchor="streaming", nav="Streaming", order=18):
             lines += [f"{escape(table.title)} ({escape(table.weights)})", ""]
             lines += [_line(HEADINGS), "|" + "---|" * len(HEADINGS), *map(_line, table.lines), ""]
         return lines
+
+    def plots(self) -> Sequence[Plot]:
+        """All that are drawn."""
+        return [plot for question in self._drawn for plot in question.drawn]
 
 
 def _line(cells: Iterable[str]) -> str:
