@@ -207,10 +207,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what a resumed run has already."""
+    """Leaves out what a resumed run has already, and brings the cases of a worker together."""
     if _SWEEP not in config.stash:
         return
-    done = config.stash[_SWEEP].done
+    sweep = config.stash[_SWEEP]
+    items[:] = [items[index] for index in sweep.in_order([_key(item) for item in items])]
+    done = sweep.done
     there = [item for item in items if _key(item) in done]
     if there:
         config.hook.pytest_deselected(items=there)

@@ -30,6 +30,8 @@ from bench.run.sweep import load_profile
 from bench.run.tryout import try_out
 
 PROFILE_OF_DEVICE = {"cpu": "smoke", "cuda": "standard"}
+# Kinds that one worker does for its cases, in this order.
+_TOGETHER = (Kind.SPEED, Kind.QUALITY, Kind.STREAMING)
 # A record of these has its answer; a resumed run does the others again.
 _DONE = (Status.OK, Status.UNAVAILABLE, Status.UNSUPPORTED)
 
@@ -46,6 +48,7 @@ class Sweep:
         signals: Ctrl-C and SIGTERM.
         done: What a resumed run has already.
         notes: Sentences for the header.
+        unavailable: Backends that do not run here.
         warnings: Fidelity warnings for the summary.
         plan: What belongs to the run; None before :meth:`begin`.
     """
@@ -58,6 +61,7 @@ class Sweep:
     performer: Cases
     done: frozenset[Key] = frozenset()
     notes: tuple[str, ...] = ()
+    unavailable: frozenset[str] = frozenset()
     warnings: list[str] = field(default_factory=list)
     plan: Plan | None = None
 
@@ -85,6 +89,27 @@ class Sweep:
             write_plan(self.folder.directory, self.plan)
         except OSError as error:
             raise InputError(f"cannot write to {self.folder.directory}: {error.strerror}") from error
+
+    def in_order(self, keys: Sequence[Key | None]) -> list[int]:
+        """The order in which to do what files these records: a worker's cases together, their speed first.
+
+        Workers take seconds to start and to load weights. Speed comes before anything else has run in the process.
+
+        Args:
+            keys: Kind and case id; None for what files no record, which comes last.
+
+        Returns:
+            Places in ``keys``.
+        """
+        groups = {case.id: number for number, group in enumerate(_groups(self.cases)) for case in group}
+
+        def place(index: int) -> tuple[int, int]:
+            kind, case = keys[index] or ("", "")
+            if kind not in _TOGETHER or case not in groups:
+                return len(groups), 0
+            return groups[case], _TOGETHER.index(kind)
+
+        return sorted(range(len(keys)), key=place)
 
     def perform(self, kind: Kind, case: Case) -> Record:
         """Does a case and returns its record.
@@ -161,8 +186,17 @@ def read_sweep(values: Mapping[str, Any], signals: Signals, *, runs: bool = True
     limits = _limits(options, started_s)
     performer = Cases(settings, limits, about, in_process=options.in_process)
     signals.at_once = performer.kill
+    try:
+        unavailable = performer.probe(cases) if runs else {}
+    except BaseException:
+        performer.close()
+        if folder is not None:
+            folder.release(drop=plan is None)
+        raise
     notes = (*options.notes, *(_load(settings) if runs else ()))
-    sweep = Sweep(cases, settings, about, folder, signals, performer, notes=notes, plan=plan)
+    sweep = Sweep(
+        cases, settings, about, folder, signals, performer, notes=notes, plan=plan, unavailable=frozenset(unavailable)
+    )
     if plan is not None:
         sweep.done = frozenset((record.kind, record.id) for record in _last(sweep.records()) if record.status in _DONE)
     return sweep
@@ -187,10 +221,15 @@ def _asked(options: SweepOptions, *, one_round: bool) -> tuple[list[Case], Setti
 
 def grouped(cases: Sequence[Case]) -> list[Case]:
     """Cases of one worker one after another, as far as possible in the order of the sweep."""
+    return [case for group in _groups(cases) for case in group]
+
+
+def _groups(cases: Sequence[Case]) -> list[list[Case]]:
+    """The cases of each worker."""
     places: dict[tuple[str, str, str], list[Case]] = {}
     for case in cases:
         places.setdefault((case.version, case.precision, case.backend), []).append(case)
-    return [case for group in places.values() for case in group]
+    return list(places.values())
 
 
 def utterances(cases: Sequence[Case]) -> list[Case]:
