@@ -55,12 +55,13 @@ class Pace:
         return self.call_s[version] * (AT_LEAST + (1 - AT_LEAST) * batch * frames / PACE_FRAMES)
 
 
-def measure_pace(session: Session, versions: Iterable[str]) -> Pace:
-    """The pace of this machine, by two calls of each network; worker starts are left at zero.
+def measure_pace(session: Session, versions: Iterable[str], start_s: float) -> Pace:
+    """The pace of this machine, by two calls of each network.
 
     Args:
         session: Of the run, on a processor; its weights count as loaded here.
         versions: Of its cases.
+        start_s: What a worker takes to start.
     """
     load_s, call_s, halo = {}, {}, {}
     for version in versions:
@@ -73,7 +74,7 @@ def measure_pace(session: Session, versions: Iterable[str]) -> Pace:
             vocoder(voice.mel(1, PACE_FRAMES))
             call_s[version] = time.perf_counter() - began
         halo[version] = receptive_field(vocoder).halo
-    return Pace(0.0, load_s, call_s, halo)
+    return Pace(start_s, load_s, call_s, halo)
 
 
 def sweep_s(jobs: Sequence[tuple[Kind, Case]], unavailable: Iterable[str], pace: Pace, settings: Settings) -> float:

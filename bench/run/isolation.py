@@ -90,17 +90,19 @@ class Cases:
         return record
 
     def probe(self, cases: Iterable[Case]) -> Mapping[str, str]:
-        """Asks every backend of the cases once, in one process, whether it runs here; in-process nothing is asked.
+        """Asks every backend of the cases once, in one process, whether it runs here.
 
-        A backend whose answer ends the process is left to its first case, whose row says so.
+        Nothing is asked in-process, or of one backend alone: its first case does. A backend whose answer ends the
+        process is left to its first case too, whose row says so.
 
         Returns:
             Why not, by name.
         """
-        if self._session is not None:
+        asked = {case.backend: case for case in cases}
+        if self._session is not None or len(asked) < 2:
             return {}
         limits = replace(self._limits, case_s=min(self._limits.case_s or STEP_S, STEP_S))
-        for case in {case.backend: case for case in cases}.values():
+        for case in asked.values():
             worker = self._workers.setdefault(0, Worker())
             with contextlib.suppress(InputError):
                 record = worker.do(Job(Kind.PROBE, case, self._settings), limits)

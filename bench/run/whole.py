@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from bench.case import Case
 from bench.errors import InputError
@@ -178,10 +179,7 @@ def read_sweep(values: Mapping[str, Any], signals: Signals, *, runs: bool = True
     performer = Cases(settings, limits, about, in_process=options.in_process)
     signals.at_once = performer.kill
     try:
-        began_s = time.monotonic()
         unavailable = performer.probe(cases) if runs else {}
-        if pace is not None:
-            pace = replace(pace, start_s=time.monotonic() - began_s)
     except BaseException:
         performer.close()
         if folder is not None:
@@ -231,7 +229,8 @@ def _about(cases: Sequence[Case], settings: Settings, *, paced: bool) -> tuple[A
     """Tries weights and speech, and how fast the machine is; what cases share is loaded again where they run."""
     versions = dict.fromkeys(case.version for case in cases)
     with Session(settings) as session:
-        pace = measure_pace(session, versions) if paced else None
+        # This process came as far as a worker has to.
+        pace = measure_pace(session, versions, time.time() - psutil.Process().create_time()) if paced else None
         audio = {version: session.voice(version).identity for version in versions}
         weights = {version: session.weights(version) for version in versions}
         return About(weights, audio, session.environment), pace
