@@ -16,6 +16,9 @@ from bench.report.section import Section
 from bench.report.text import cell, heading, interval, mebibytes, number
 
 SAMPLE_BYTES = 2**18
+_FIRST = ("Configuration", "Vocoder", "Batch", "Frames", "Backend", "Precision", "Outcome")
+_LAST = ("Rounds", "Line")
+_COUNTS = ("Batch", "Frames", *_LAST)
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,8 @@ class Table:
     """The table of every case.
 
     Attributes:
-        columns: Those in which at least one row has something.
+        columns: Those in which at least one row has something, and not every row the same words.
+        same: Name and words of those in which every row has the same.
         blank: Names of those that are left out for being empty.
         lines: One a case.
         samples: Samples kept in the page.
@@ -223,16 +227,30 @@ class Table:
     """
 
     columns: tuple[Column, ...]
+    same: tuple[tuple[str, str], ...]
     blank: tuple[str, ...]
     lines: tuple[Line, ...]
     samples: tuple[Samples, ...]
     without: int
 
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The names of all columns of the page."""
+        return (*_FIRST, *(column.name for column in self.columns), *_LAST)
+
+    @property
+    def numeric(self) -> tuple[int, ...]:
+        """Places, from 1, of the columns that hold numbers."""
+        numbers = {column.name for column in self.columns if column.numeric}.union(_COUNTS)
+        return tuple(place for place, name in enumerate(self.headings, 1) if name in numbers)
+
 
 def table(run: Run) -> Table:
     """Every row of a run, with the samples of as many as 256 KiB hold, the shortest first."""
     texts = [tuple(column.cell(row) for column in COLUMNS) for row in run.rows]
-    kept = [index for index in range(len(COLUMNS)) if any(cells[index] for cells in texts)]
+    some = [index for index in range(len(COLUMNS)) if any(cells[index] for cells in texts)]
+    one = [index for index in some if _is_one([cells[index] for cells in texts], COLUMNS[index])]
+    kept = [index for index in some if index not in one]
     samples = _samples(run)
     names = short_names(row.case for row in run.rows)
     lines = []
@@ -257,11 +275,17 @@ def table(run: Run) -> Table:
     timed = sum(row.timed for row in run.rows)
     return Table(
         columns=tuple(COLUMNS[index] for index in kept),
-        blank=tuple(COLUMNS[index].name for index in range(len(COLUMNS)) if index not in kept),
+        same=tuple((COLUMNS[index].name, texts[0][index]) for index in one),
+        blank=tuple(COLUMNS[index].name for index in range(len(COLUMNS)) if index not in some),
         lines=tuple(lines),
         samples=tuple(samples.values()),
         without=timed - len(samples),
     )
+
+
+def _is_one(texts: list[str], column: Column) -> bool:
+    """Whether words are the same in every row, so that saying them once will do."""
+    return len(texts) > 1 and not column.numeric and len(set(texts)) == 1
 
 
 def _samples(run: Run) -> dict[str, Samples]:
