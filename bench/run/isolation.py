@@ -102,8 +102,8 @@ class Cases:
         if self._session is not None or len(asked) < 2:
             return {}
         limits = replace(self._limits, case_s=min(self._limits.case_s or STEP_S, STEP_S))
+        worker = self._workers[0] = Worker()
         for case in asked.values():
-            worker = self._workers.setdefault(0, Worker())
             with contextlib.suppress(InputError):
                 record = worker.do(Job(Kind.PROBE, case, self._settings), limits)
                 if record.status is Status.UNAVAILABLE:

@@ -100,7 +100,8 @@ class Sweep:
         if self.pace is None:
             return None
         cases = {case.id: case for case in self.cases}
-        jobs = [(Kind(kind), cases[case]) for kind, case in keys if case in cases]
+        kinds = {str(kind): kind for kind in Kind}
+        jobs = [(kinds[kind], cases[case]) for kind, case in keys if case in cases and kind in kinds]
         return sweep_s(jobs, self.unavailable, self.pace, self.settings)
 
     def perform(self, kind: Kind, case: Case) -> Record:
