@@ -119,18 +119,25 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """What is about to run, and on which weights."""
     if _SWEEP not in config.stash:
         return []
-    from bench.run.progress import duration
     from bench.run.summary import shown
 
     sweep = config.stash[_SWEEP]
-    rounds_s = len(sweep.cases) * sweep.settings.stop.time_limit_s
     weights = "; ".join(f"{version}: {weights.name}" for version, weights in sweep.about.weights.items())
     return [
         f"sweep: {len(sweep.cases)} cases on {sweep.settings.device}, {weights}",
-        f"time: about {duration(rounds_s)} of timed rounds if every case runs; starts, builds and sound come on top",
         f"records: {shown(sweep.settings.directory)}",
         *(f"note: {note}" for note in sweep.notes),
     ]
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """How long it will take, before it starts."""
+    if _SWEEP not in config.stash or config.option.collectonly:
+        return []
+    from bench.run.summary import time_needed
+
+    keys = [key for item in items if (key := _key(item)) and not _left_to_benchmark(config, key[0])]
+    return [f"time: {time_needed(config.stash[_SWEEP], keys)}"]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -182,7 +189,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a case; a stream is of each configuration's longest."""
     if "case" in metafunc.fixturenames and _SWEEP in metafunc.config.stash:
-        from bench.run.whole import utterances
+        from bench.run.order import utterances
 
         cases = metafunc.config.stash[_SWEEP].cases
         if "conclude_streaming" in metafunc.fixturenames:
@@ -207,10 +214,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what a resumed run has already."""
+    """Leaves out what a resumed run has already, and brings the cases of a worker together."""
     if _SWEEP not in config.stash:
         return
-    done = config.stash[_SWEEP].done
+    from bench.run.order import in_order
+
+    sweep = config.stash[_SWEEP]
+    items[:] = [items[index] for index in in_order([_key(item) for item in items], sweep.cases)]
+    done = sweep.done
     there = [item for item in items if _key(item) in done]
     if there:
         config.hook.pytest_deselected(items=there)

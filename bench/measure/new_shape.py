@@ -8,9 +8,10 @@ from torch import Tensor
 from bench.measure.clock import Clock
 from bench.records.limits import NewShape
 
-# Lengths that are tried, and calls behind the first at the one that is taken.
+# Lengths that are tried, and calls behind the first at the one that is taken; two where they take this long.
 REACH = 16
-CALLS = 5
+CALLS, FEWEST_CALLS = 5, 2
+LIMIT_MS = 1000.0
 
 
 def unseen(frames: int, seen: Container[int], takes: Callable[[int], bool]) -> int | None:
@@ -35,5 +36,8 @@ def measure_new_shape(call: Callable[[], Tensor], frames: int, clock: Clock) -> 
         clock: The device's.
     """
     first_ms = clock.time_ms(call).host_ms
-    seen_ms = statistics.median(clock.time_ms(call).host_ms for _ in range(CALLS))
+    later_ms: list[float] = []
+    while len(later_ms) < FEWEST_CALLS or (len(later_ms) < CALLS and sum(later_ms) < LIMIT_MS):
+        later_ms.append(clock.time_ms(call).host_ms)
+    seen_ms = statistics.median(later_ms)
     return NewShape(frames=frames, first_ms=first_ms, seen_ms=seen_ms, cost_ms=first_ms - seen_ms)

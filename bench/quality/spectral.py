@@ -6,16 +6,13 @@ Every function takes finite float64 arrays of equal shape ``(samples,)``, the re
 import functools
 from typing import Any
 
-import librosa
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from bench.quality.compiled import ensure_cache
+from bench.quality.structure import frames_of
 from bench.quality.waveform import Signal, ratio_db
-
-# Before the first use of librosa, which imports its parts as they are asked for.
-ensure_cache()
+from bench.spec import MelSpec
 
 # Edges in Hz. A voice has its vowels under 4 kHz and its fricatives from 4 to 16; PESQ and STOI hear nothing over 8.
 BANDS = {"0_4": (0, 4000), "4_8": (4000, 8000), "8_16": (8000, 16000), "16_24": (16000, 24000)}
@@ -33,9 +30,18 @@ MIN_STFT_SAMPLES = 1025
 
 def power_spectrogram(signal: Signal) -> Signal:
     """Hann-windowed power ``(bins, frames)``: 2048-point transform, hop 512, ends padded with zeros."""
-    padded = np.pad(signal, (0, max(0, _LSD_FFT - signal.size)))
-    power: Signal = np.square(np.abs(librosa.stft(padded, n_fft=_LSD_FFT, hop_length=_LSD_HOP)))
+    power: Signal = np.square(_magnitudes(signal, _LSD_FFT, _LSD_HOP))
     return power
+
+
+def _magnitudes(signal: Signal, size: int, hop: int) -> Signal:
+    """Magnitudes ``(bins, frames)`` under a periodic Hann window, frames centred, both ends padded with zeros.
+
+    As ``librosa.stft``, whose import takes seconds.
+    """
+    padded = np.pad(signal, (size // 2, max(0, size - signal.size) + size // 2))
+    magnitudes: Signal = np.abs(scipy.fft.rfft(frames_of(padded, size, hop), axis=1)).T
+    return magnitudes
 
 
 def band_bins(band: str, sample_rate: int) -> slice | None:
@@ -111,17 +117,18 @@ def log_mel(signal: Signal, sample_rate: int) -> Signal:
 
     The window keeps its duration: 1024 samples for every 24 kHz of rate (at least one such), hop a quarter of it.
     """
-    n_fft = 1024 * max(1, round(sample_rate / 24000))
-    mel = librosa.feature.melspectrogram(
-        y=np.pad(signal, (0, max(0, n_fft - signal.size))),
-        sr=sample_rate,
-        n_fft=n_fft,
-        hop_length=n_fft // 4,
-        n_mels=MEL_BANDS,
-        power=1.0,
-    )
+    size = 1024 * max(1, round(sample_rate / 24000))
+    mel = _mel_filters(sample_rate, size) @ _magnitudes(signal, size, size // 4)
     log: Signal = np.log(np.maximum(mel, MEL_FLOOR))
     return log
+
+
+@functools.cache
+def _mel_filters(sample_rate: int, size: int) -> NDArray[np.float32]:
+    # Imported here because it brings torch, as above.
+    from bench.audio.mel import mel_filters
+
+    return mel_filters(MelSpec(sample_rate, n_fft=size, win_length=size, hop_length=size // 4, bands=MEL_BANDS))
 
 
 def mel_l1(reference: Signal, test: Signal) -> float:

@@ -58,7 +58,7 @@ class Row:
     line: int
     judgement: Judgement
 
-    @property
+    @cached_property
     def case(self) -> Case:
         """The case."""
         return self.record.case

@@ -34,7 +34,9 @@ def write_csv(run: Run, file: Path) -> None:
     """
     frame = records_frame(run.records).reset_index()
     frame = frame[[name for name in frame if not name.endswith(_LISTS)]]
-    frame = frame.map(_guard)
+    # Columns of numbers alone hold no text to guard.
+    for name in frame.select_dtypes(exclude="number"):
+        frame[name] = frame[name].map(_guard)
     frame.columns = pd.Index([_guard(name) for name in frame.columns])
     write_whole(file, frame.to_csv(index=False))
 

@@ -5,9 +5,10 @@ rounds, one after another. After any fault the next case gets a fresh one. In-pr
 where the sweep does.
 """
 
+import contextlib
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from bench.run.limits import Limits
 from bench.run.repeats import combined
 from bench.run.session import Session, bare_record
 from bench.run.settings import Settings
+from bench.run.tryout import STEP_S
 from bench.run.worker import Worker
 from bench.run.worker_process import perform
 from bench.spec import Weights
@@ -86,6 +88,29 @@ class Cases:
         if record.status is Status.UNAVAILABLE:
             self._unavailable[case.backend] = record.reason
         return record
+
+    def probe(self, cases: Iterable[Case]) -> Mapping[str, str]:
+        """Asks every backend of the cases once, in one process, whether it runs here.
+
+        Nothing is asked in-process, or of one backend alone: its first case does. A backend whose answer ends the
+        process is left to its first case too, whose row says so.
+
+        Returns:
+            Why not, by name.
+        """
+        asked = {case.backend: case for case in cases}
+        if self._session is not None or len(asked) < 2:
+            return {}
+        limits = replace(self._limits, case_s=min(self._limits.case_s or STEP_S, STEP_S))
+        worker = self._workers[0] = Worker()
+        for case in asked.values():
+            with contextlib.suppress(InputError):
+                record = worker.do(Job(Kind.PROBE, case, self._settings), limits)
+                if record.status is Status.UNAVAILABLE:
+                    self._unavailable[case.backend] = record.reason
+        # What it imported is not to be weighed with the first case.
+        self._retire()
+        return dict(self._unavailable)
 
     def close(self) -> None:
         """Ends the workers or the session, and removes engines that the run built for itself."""

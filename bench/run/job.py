@@ -24,11 +24,12 @@ class Kind(StrEnum):
     STREAMING = "streaming"
     LOAD = "load"
     BUILD = "build"  # builds the case's engine, or finds it in the cache, and loads it
+    PROBE = "probe"  # asks the case's backend whether it runs here, without weights or speech
 
     @property
     def record_kind(self) -> str:
-        """The kind of the record that comes of it; a build is the first part of a speed case."""
-        return Kind.SPEED if self is Kind.BUILD else self
+        """The kind of the record that comes of it; a build and a probe are the first part of a speed case."""
+        return Kind.SPEED if self in (Kind.BUILD, Kind.PROBE) else self
 
 
 class Stage(StrEnum):

@@ -34,7 +34,7 @@ from bench.errors import NoVocoderError, UnsupportedError, WrongOutputError, fir
 from bench.measure import environment
 from bench.measure.memory import is_out_of_memory
 from bench.precision import find_precision, flags
-from bench.records.schema import Record, Status
+from bench.records.schema import Record, Speed, Status
 from bench.run.job import Stage
 from bench.run.settings import Settings
 from bench.run.validity import check_runner, fingerprint
@@ -309,11 +309,9 @@ def outcome(case: Case, session: Session, kind: str, work: Callable[[], dict[str
     """
     record = session.begin(case, kind)
     try:
-        backend = find_backend(case.backend)
-        unavailable = backend.unavailable_reason(session.device)
-        if unavailable is not None:
-            return replace(record, status=Status.UNAVAILABLE, reason=_sentence(unavailable))
-        backend.check(case)
+        if (asked := _available(record, session)).status is Status.UNAVAILABLE:
+            return asked
+        find_backend(case.backend).check(case)
         return replace(record, **work())
     except UnsupportedError as error:
         return replace(record, status=Status.UNSUPPORTED, reason=str(error))
@@ -324,6 +322,16 @@ def outcome(case: Case, session: Session, kind: str, work: Callable[[], dict[str
         traceback.print_exception(error, file=sys.stderr)
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.CRASHED
         return replace(record, status=status, reason=first_line(error))
+
+
+def probe(case: Case, session: Session) -> Record:
+    """Whether the case's backend runs on the session's device: a bare record whose status says so."""
+    return _available(bare_record(case, session.settings, Speed.kind), session)
+
+
+def _available(record: Record, session: Session) -> Record:
+    reason = find_backend(record.case.backend).unavailable_reason(session.device)
+    return record if reason is None else replace(record, status=Status.UNAVAILABLE, reason=_sentence(reason))
 
 
 def _sentence(reason: object) -> str:

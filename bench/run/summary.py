@@ -1,12 +1,33 @@
-"""What a terminal says of a sweep at its end."""
+"""What a terminal says of a sweep before its first case and at its end."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from bench.records.plan import Key
 from bench.records.schema import FILE_NAME
+from bench.run.job import Kind
+from bench.run.progress import duration
 from bench.run.whole import Sweep
 
 _MISSING_SHOWN = 5
+
+
+def time_needed(sweep: Sweep, keys: Sequence[Key]) -> str:
+    """How long a sweep will take, as far as anybody can say before it.
+
+    Args:
+        sweep: About to begin.
+        keys: Kind and case id of what it does.
+    """
+    seconds = sweep.expected_s(keys)
+    if seconds is None:
+        rounds_s = sum(kind == Kind.SPEED for kind, _ in keys) * sweep.settings.stop.time_limit_s
+        timed = f"about {duration(rounds_s)} of timed rounds if every case runs"
+        return f"{timed}; starts, builds, sound and streams come on top"
+    return f"about {duration(seconds)}" + (
+        " with the other work that runs now; less without it" if sweep.loaded else ""
+    )
 
 
 def summary(sweep: Sweep) -> list[str]:

@@ -18,6 +18,8 @@ from bench.vocoders import Vocoder
 LEVEL_LIMIT_DB = 20.0
 # Under this RMS eager's own output is silence, and a ratio to it means nothing.
 SILENT_RMS = 1e-6
+# Bytes that the fingerprint adds as one number.
+_WORD = 8
 # Halving a log-mel whose bands change places makes another sound, also of digital silence and in eight bits.
 _OTHER = 0.5
 
@@ -61,16 +63,19 @@ def fingerprint(vocoder: Vocoder) -> tuple[object, ...]:
 
 
 def _bits(value: Tensor) -> int:
+    """Sum of the bytes, eight at a time as one whole number, so that neighbours that change places are seen too."""
     flat = value.detach().reshape(-1)
     if flat.numel() == 0 or flat.device.type == "meta":
         return 0
-    size = flat.element_size()
-    whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    if size not in whole or flat.is_complex():
+    if flat.element_size() not in (1, 2, 4, 8) or flat.is_complex():
         return hash(flat.sum().item())
-    bits = flat.view(whole[size])
-    # Neighbours that change places are seen too.
-    return int(bits[::2].sum()) * 3 + int(bits.sum())
+    octets = flat.view(torch.uint8)
+    if octets.storage_offset() % _WORD:
+        octets = octets.clone()
+    whole = len(octets) // _WORD * _WORD
+    # PyTorch adds whole numbers of 8 bytes without converting them, which takes a tenth of the time of smaller ones.
+    words = octets[:whole].view(torch.int64)
+    return int(words.sum()) + int.from_bytes(bytes(octets[whole:].tolist()), "little")
 
 
 def check_waveform(wave: object, case: Case, spec: VocoderSpec, device: torch.device | None = None) -> Tensor:

@@ -1,15 +1,16 @@
 """A sweep from its options to its end, without pytest: inputs tried, a folder reserved, cases done, nothing missing."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
-from bench.case import Case, configuration
+from bench.case import Case
 from bench.errors import InputError
 from bench.measure.disturbance import busy_processors
 from bench.measure.environment import physical_cores
@@ -17,11 +18,13 @@ from bench.records.jsonl import append_record, read_records
 from bench.records.plan import PLAN_FILE, Key, Plan, read_plan, write_plan
 from bench.records.schema import FILE_NAME, Record, Status
 from bench.run.device import find_device
+from bench.run.estimate import Pace, measure_pace, sweep_s
 from bench.run.folder import RunFolder
 from bench.run.isolation import About, Cases
 from bench.run.job import Kind
 from bench.run.limits import GIB, Limits, default_memory_bytes
 from bench.run.options import SweepOptions, read_options
+from bench.run.order import grouped
 from bench.run.run_id import run_ids
 from bench.run.session import Session
 from bench.run.settings import Settings
@@ -46,6 +49,9 @@ class Sweep:
         signals: Ctrl-C and SIGTERM.
         done: What a resumed run has already.
         notes: Sentences for the header.
+        unavailable: Backends that do not run here.
+        pace: Of the processor that cases run on; None on a GPU, whose builds no call tells.
+        loaded: Whether other work kept the processors busy before.
         warnings: Fidelity warnings for the summary.
         plan: What belongs to the run; None before :meth:`begin`.
     """
@@ -58,6 +64,9 @@ class Sweep:
     performer: Cases
     done: frozenset[Key] = frozenset()
     notes: tuple[str, ...] = ()
+    unavailable: frozenset[str] = frozenset()
+    pace: Pace | None = None
+    loaded: bool = False
     warnings: list[str] = field(default_factory=list)
     plan: Plan | None = None
 
@@ -85,6 +94,15 @@ class Sweep:
             write_plan(self.folder.directory, self.plan)
         except OSError as error:
             raise InputError(f"cannot write to {self.folder.directory}: {error.strerror}") from error
+
+    def expected_s(self, keys: Iterable[Key]) -> float | None:
+        """About how many seconds it takes to do what files these records; None where nobody can say."""
+        if self.pace is None:
+            return None
+        cases = {case.id: case for case in self.cases}
+        kinds = {str(kind): kind for kind in Kind}
+        jobs = [(kinds[kind], cases[case]) for kind, case in keys if case in cases and kind in kinds]
+        return sweep_s(jobs, self.unavailable, self.pace, self.settings)
 
     def perform(self, kind: Kind, case: Case) -> Record:
         """Does a case and returns its record.
@@ -149,7 +167,7 @@ def read_sweep(values: Mapping[str, Any], signals: Signals, *, runs: bool = True
     if options.in_process:
         # One process is no two, whatever a resumed run began with.
         settings = replace(settings, repeats=1, rebuilds=0)
-    about = _about(cases, settings)
+    about, pace = _about(cases, settings, paced=runs and settings.device == "cpu")
     if plan is not None:
         _check_weights(plan, about)
     folder = None
@@ -161,8 +179,17 @@ def read_sweep(values: Mapping[str, Any], signals: Signals, *, runs: bool = True
     limits = _limits(options, started_s)
     performer = Cases(settings, limits, about, in_process=options.in_process)
     signals.at_once = performer.kill
-    notes = (*options.notes, *(_load(settings) if runs else ()))
+    try:
+        unavailable = performer.probe(cases) if runs else {}
+    except BaseException:
+        performer.close()
+        if folder is not None:
+            folder.release(drop=plan is None)
+        raise
+    load = _load(settings) if runs else []
+    notes = (*options.notes, *load)
     sweep = Sweep(cases, settings, about, folder, signals, performer, notes=notes, plan=plan)
+    sweep.unavailable, sweep.pace, sweep.loaded = frozenset(unavailable), pace, bool(load)
     if plan is not None:
         sweep.done = frozenset((record.kind, record.id) for record in _last(sweep.records()) if record.status in _DONE)
     return sweep
@@ -185,25 +212,6 @@ def _asked(options: SweepOptions, *, one_round: bool) -> tuple[list[Case], Setti
     return grouped(found), options.settings(name, str(device), physical_cores(), stop, repeats), None
 
 
-def grouped(cases: Sequence[Case]) -> list[Case]:
-    """Cases of one worker one after another, as far as possible in the order of the sweep."""
-    places: dict[tuple[str, str, str], list[Case]] = {}
-    for case in cases:
-        places.setdefault((case.version, case.precision, case.backend), []).append(case)
-    return [case for group in places.values() for case in group]
-
-
-def utterances(cases: Sequence[Case]) -> list[Case]:
-    """What is streamed of a sweep: of every configuration the longest case of one item, in the order of the cases."""
-    longest: dict[tuple[str, str], Case] = {}
-    for case in cases:
-        place = (case.version, configuration(case))
-        if case.batch == 1 and (place not in longest or case.frames > longest[place].frames):
-            longest[place] = case
-    chosen = set(longest.values())
-    return [case for case in cases if case in chosen]
-
-
 def _resumed(directory: Path) -> tuple[list[Case], Settings, Plan]:
     plan = read_plan(directory)
     if plan is None:
@@ -218,13 +226,15 @@ def _resumed(directory: Path) -> tuple[list[Case], Settings, Plan]:
     return list(plan.cases), settings, plan
 
 
-def _about(cases: Sequence[Case], settings: Settings) -> About:
-    """Tries weights and speech; what cases share is loaded again where they run."""
+def _about(cases: Sequence[Case], settings: Settings, *, paced: bool) -> tuple[About, Pace | None]:
+    """Tries weights and speech, and how fast the machine is; what cases share is loaded again where they run."""
     versions = dict.fromkeys(case.version for case in cases)
     with Session(settings) as session:
+        # This process came as far as a worker has to.
+        pace = measure_pace(session, versions, time.time() - psutil.Process().create_time()) if paced else None
         audio = {version: session.voice(version).identity for version in versions}
         weights = {version: session.weights(version) for version in versions}
-        return About(weights, audio, session.environment)
+        return About(weights, audio, session.environment), pace
 
 
 def _check_weights(plan: Plan, about: About) -> None:

@@ -43,6 +43,10 @@ def perform(job: Job, session: "Session") -> Record:
         from bench.run.streaming import stream_case
 
         return stream_case(job.case, session)
+    if job.kind is Kind.PROBE:
+        from bench.run.session import probe
+
+        return probe(job.case, session)
     if job.kind is Kind.LOAD:
         from bench.run.load.case import load_case
 
@@ -75,7 +79,8 @@ class _Server:
         """Does a job; returns whether this process can do another one."""
         try:
             session = self._session_of(job)
-            self._say(Answer(begun=dump_record(session.begin(job.case, job.kind.record_kind))))
+            if job.kind is not Kind.PROBE:
+                self._say(Answer(begun=dump_record(session.begin(job.case, job.kind.record_kind))))
             record = self._do(job, session)
             if not isinstance(record, Record):
                 raise TypeError(f"a {type(record).__name__} is no record")

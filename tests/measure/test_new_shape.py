@@ -1,13 +1,14 @@
 """The cost of a new shape is that of the first call at a length that nothing ran before."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from bench.measure.clock import WallClock
-from bench.measure.new_shape import CALLS, REACH, measure_new_shape, unseen
+from bench.measure.clock import Duration, WallClock
+from bench.measure.new_shape import CALLS, FEWEST_CALLS, LIMIT_MS, REACH, measure_new_shape, unseen
 
 
 def test_the_nearest_length_that_is_new_and_taken() -> None:
@@ -36,3 +37,20 @@ def test_the_first_call_is_told_from_those_after_it() -> None:
     assert found.first_ms >= 50.0
     assert found.cost_ms == pytest.approx(found.first_ms - found.seen_ms)
     assert found.seen_ms < 40.0
+
+
+def test_long_calls_are_made_twice() -> None:
+    """Calls of most of a second are not made five times more."""
+
+    class Slow(WallClock):
+        def time_ms(self, call: Callable[[], Tensor]) -> Duration:
+            return super().time_ms(call)._replace(host_ms=LIMIT_MS * 0.9)
+
+    calls: list[None] = []
+
+    def call() -> Tensor:
+        calls.append(None)
+        return torch.zeros(1)
+
+    assert measure_new_shape(call, 24, Slow()).cost_ms == 0.0
+    assert len(calls) == FEWEST_CALLS + 1

@@ -178,6 +178,19 @@ def test_what_is_not_here_is_asked_once(cases: Cases, monkeypatch: pytest.Monkey
     assert (second.kind, second.case.frames) == ("quality", 3)
 
 
+def test_backends_are_asked_before_the_first_case(cases: Cases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All in one process; one that ends it is left to its own case, and no weights are needed."""
+    eager = Case("v3", "eager", "fp32", 1, 2)
+    monkeypatch.setenv("FAULTY", "away")
+    assert "it is away, says process" in cases.probe([eager, case_of()])["faulty"]
+    assert cases.perform(Kind.SPEED, case_of()).status is Status.UNAVAILABLE
+    monkeypatch.setenv("FAULTY", "unavailable:exit0")
+    again = Cases(Settings("run", weights=("/nowhere",), threads=1))
+    assert again.probe([case_of(), eager]) == {}
+    assert again.probe([case_of()]) == {}
+    again.close()
+
+
 def test_what_harms_nobody_is_measured(cases: Cases) -> None:
     """Another folder, threads, defaults, a warning or a child that escaped change no row."""
     for how in ("chdir", "threads", "warn", "float64", "fork", "closestd", ""):

@@ -21,10 +21,10 @@ from bench.records.kinds.streaming import Stream, Streaming
 from bench.records.schema import Record, Status
 from bench.run.isolation import Cases
 from bench.run.job import Kind
+from bench.run.order import utterances
 from bench.run.session import Session
 from bench.run.settings import Settings
 from bench.run.streaming import CHUNKS_S, plans, play, stream_case
-from bench.run.whole import utterances
 from bench.spec import V3, V4
 from tests.conftest import SMALL_V3, small_v3
 from tests.synthetic_records import given

@@ -4,11 +4,10 @@
   const number = (value) => parseFloat(value.replace(/\u2212/g, "-"));
   const find = (name) => document.getElementById(name);
 
-  const compare = (column, direction) => (a, b) => {
+  const compare = (column, direction, plain) => (a, b) => {
     const [one, other] = [text(a, column), text(b, column)];
     if (!one || !other) return one ? -1 : other ? 1 : 0; // blank cells stay last
     const [x, y] = [number(one), number(other)];
-    const plain = !a.cells[column].classList.contains("n");
     const order = plain || Number.isNaN(x) || Number.isNaN(y) ? one.localeCompare(other, "en", { numeric: true }) : x - y;
     return direction * order;
   };
@@ -22,7 +21,9 @@
         const ascending = heading.getAttribute("aria-sort") !== "ascending";
         for (const other of headings) other.setAttribute("aria-sort", "none");
         heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-        body.append(...[...body.rows].sort(compare(column, ascending ? 1 : -1)));
+        const rows = [...body.rows];
+        const numbers = "numbers" in heading.dataset || rows.some((row) => row.cells[column].classList.contains("n"));
+        body.append(...rows.sort(compare(column, ascending ? 1 : -1, !numbers)));
       });
     });
   }
