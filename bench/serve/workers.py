@@ -17,7 +17,7 @@ from bench.serve.settings import EngineSettings
 
 # How long a process may take to leave when it is told to, and to vocode one batch before it is taken for hung.
 _LEAVE_S = 2.0
-_RUN_LIMIT_S = 300.0
+RUN_LIMIT_S = 300.0
 _KNOWN = {error.__name__: error for error in (InputError, UnsupportedError, WrongOutputError)}
 
 
@@ -115,7 +115,7 @@ class ProcessWorker:
             self._pipe.send(list(mels))
         except OSError:
             raise WorkerDiedError(self._how()) from None
-        output = self._receive(_RUN_LIMIT_S)
+        output = self._receive(RUN_LIMIT_S)
         assert isinstance(output, Output)  # noqa: S101 - the answer of our own process
         return output
 

@@ -1,0 +1,58 @@
+"""Ray, as the project uses it: an instance of its own on this machine, or the cluster that ``RAY_ADDRESS`` names."""
+
+import os
+from typing import Any
+
+from bench.errors import InputError, first_line
+
+# What this machine's own instance keeps answers in; they are taken out at once.
+_STORE_BYTES = 256 << 20
+_ADDRESS = "RAY_ADDRESS"
+
+
+def find_ray(needs: str) -> Any:
+    """The module ``ray``.
+
+    Args:
+        needs: What asks for it, such as ``--ray``.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    # Nothing is sent anywhere unless the user says so.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise InputError(f'{needs} needs Ray: pip install "gpt-sovits-vocoder-bench[ray]"') from None
+    return ray
+
+
+def connect(ray: Any) -> bool:
+    """Connects this process; one that is connected stays as it is.
+
+    The thread that calls this must live as long as the connection: Ray's own processes end with it.
+
+    Returns:
+        Whether :func:`disconnect` is the caller's to call.
+
+    Raises:
+        InputError: there is no cluster at the address.
+    """
+    if ray.is_initialized():
+        return False
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    address = os.environ.get(_ADDRESS)
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(address="local", include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InputError(f"no Ray at {_ADDRESS}={address}: {first_line(error)}") from error
+    return True
+
+
+def disconnect(ray: Any) -> None:
+    """Leaves the cluster; this machine's own instance ends."""
+    ray.shutdown()
