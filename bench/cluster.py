@@ -1,5 +1,6 @@
 """Ray, as the project uses it: an instance of its own on this machine, or the cluster that ``RAY_ADDRESS`` names."""
 
+import logging
 import os
 from typing import Any
 
@@ -41,13 +42,15 @@ def connect(ray: Any) -> bool:
     """
     if ray.is_initialized():
         return False
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     address = os.environ.get(_ADDRESS)
     try:
         if address:
             ray.init(address=address, **quiet)
         else:
-            ray.init(address="local", include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
+            own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+            ray.init(address="local", _node_ip_address="127.0.0.1", **own, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"no Ray at {_ADDRESS}={address}: {first_line(error)}") from error
     return True
