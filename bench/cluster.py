@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bench.errors import InputError, first_line
@@ -29,19 +31,18 @@ def find_ray(needs: str) -> Any:
     return ray
 
 
-def connect(ray: Any) -> bool:
-    """Connects this process; one that is connected stays as it is.
+@contextmanager
+def connected(ray: Any) -> Iterator[None]:
+    """Connects this process for the block; one that is connected stays as it is.
 
-    The thread that calls this must live as long as the connection: Ray's own processes end with it.
-
-    Returns:
-        Whether :func:`disconnect` is the caller's to call.
+    The thread that enters must live as long as the block: Ray's own processes end with it.
 
     Raises:
         InputError: there is no cluster at the address.
     """
     if ray.is_initialized():
-        return False
+        yield
+        return
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     address = os.environ.get(_ADDRESS)
@@ -53,9 +54,7 @@ def connect(ray: Any) -> bool:
             ray.init(address="local", _node_ip_address="127.0.0.1", **own, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"no Ray at {_ADDRESS}={address}: {first_line(error)}") from error
-    return True
-
-
-def disconnect(ray: Any) -> None:
-    """Leaves the cluster; this machine's own instance ends."""
-    ray.shutdown()
+    try:
+        yield
+    finally:
+        ray.shutdown()

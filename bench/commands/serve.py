@@ -52,21 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Serves until it is told to end."""
     _check(arguments)
     from bench.case import parse_case
-    from bench.cluster import find_ray
     from bench.files import user_paths
-    from bench.run.device import find_device
     from bench.serve.server import serve
     from bench.serve.settings import MIB, BatchLimits, EngineSettings, RequestLimits, ServeSettings
     from bench.serve.workers import default_threads
 
-    named = [None] if arguments.devices is None else [name.strip() for name in arguments.devices.split(",")]
-    if arguments.ray:
-        find_ray("--ray")
-        # Ray's GPUs may be on other machines; on each of them a replica sees its own alone.
-        devices = ({"cpu": "cpu", "cuda": "cuda:0"}.get(named[0] or "") or str(find_device(None)),)
-        devices *= arguments.replicas or 1
-    else:
-        devices = tuple(str(find_device(name)) for name in named)
+    devices = _devices(arguments)
     weights = () if arguments.weights is None else tuple(map(str, user_paths(arguments.weights, "--weights")))
     engine = EngineSettings(
         case=parse_case(arguments.case),
@@ -98,6 +89,20 @@ def run(arguments: argparse.Namespace) -> int:
         ray=arguments.ray,
     )
     return serve(settings, arguments.host, arguments.port)
+
+
+def _devices(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The device of each worker."""
+    from bench.cluster import find_ray
+    from bench.run.device import find_device
+
+    if arguments.ray:
+        find_ray("--ray")
+        # Ray's GPUs may be on other machines; on each of them a replica sees its own alone.
+        device = {"cpu": "cpu", "cuda": "cuda:0"}.get(arguments.devices) or str(find_device(None))
+        return (device,) * (arguments.replicas or 1)
+    named = [None] if arguments.devices is None else [name.strip() for name in arguments.devices.split(",")]
+    return tuple(str(find_device(name)) for name in named)
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,6 @@ requests come, so that what waits for a busy worker is put together by that work
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -114,7 +113,7 @@ class VocoderReplica:
             raise
         return Reply(outcome, self._name, self._tally.drain())
 
-    @serve.batch(batch_size_fn=total_frames, max_concurrent_batches=1 << 16)
+    @serve.batch(batch_size_fn=total_frames, max_concurrent_batches=1 << 16)  # type: ignore[untyped-decorator]  # Ray's
     async def _gather(self, tickets: list[Ticket]) -> list[Answer | Exception]:
         return await self._all(tickets)
 
@@ -140,11 +139,6 @@ class VocoderReplica:
             raise RuntimeError("an inference does not end")
         # An error of CUDA stays for the rest of the process, and shows in anything that is done.
         await asyncio.to_thread(lambda: torch.zeros(1, device=self._settings.devices[0]).item())
-
-    async def __del__(self) -> None:
-        """Gives the engine back; Ray awaits this at an end in order."""
-        with contextlib.suppress(AttributeError):
-            await self._dispatcher.close()
 
 
 def _no_wait(settings: ServeSettings) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from bench.cluster import connect, disconnect, find_ray
+from bench.cluster import find_ray
 from bench.errors import first_line
 from bench.serve.dispatcher import MOST_TRIES
 from bench.serve.engine import Facts, Samples
@@ -35,9 +35,8 @@ class RayDispatcher:
     def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
         self._ray = find_ray("--ray")
         self._settings, self._metrics = settings, metrics
-        # Ray's own processes end with the thread that started them: it lives until close().
+        # Calls of Ray that block, one at a time.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
-        self._ours = False
         self._handle: Any = None
         self._facts: Facts | None = None
         self._failure = ""
@@ -60,11 +59,11 @@ class RayDispatcher:
         return len(self._running), len(self._settings.devices)
 
     def start(self) -> None:
-        """Starts Ray and the replicas; returns before they are ready."""
+        """Starts the replicas; returns before they are ready."""
         self._task = asyncio.create_task(self._serve())
 
     async def close(self) -> None:
-        """Ends the replicas, and Ray where it was started for them."""
+        """Ends the replicas."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -113,7 +112,6 @@ class RayDispatcher:
 
         from bench.serve.ray_app import application
 
-        self._ours = connect(self._ray)
         # HTTP is this process's: Ray needs no proxies.
         quiet = LoggingConfig(log_level="ERROR", enable_access_log=False)
         serve.start(proxy_location=ProxyLocation.Disabled, logging_config=quiet)
@@ -141,11 +139,8 @@ class RayDispatcher:
     def _leave(self) -> None:
         from ray import serve
 
-        if self._ray.is_initialized():
-            with contextlib.suppress(Exception):
-                serve.delete(APPLICATION)
-            if self._ours:
-                disconnect(self._ray)
+        with contextlib.suppress(Exception):
+            serve.delete(APPLICATION)
 
     async def _call(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

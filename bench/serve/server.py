@@ -4,10 +4,12 @@ import asyncio
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import uvicorn
 
+from bench.cluster import connected, find_ray
 from bench.errors import InputError
 from bench.serve.app import create_app
 from bench.serve.settings import ServeSettings
@@ -41,9 +43,9 @@ def serve(settings: ServeSettings, host: str, port: int) -> int:
         The exit code: 0.
 
     Raises:
-        InputError: the address cannot be listened on.
+        InputError: the address cannot be listened on, or Ray is not there.
     """
-    with bind(host, port) as listening:
+    with bind(host, port) as listening, _ray(settings):
         address, number = listening.getsockname()[:2]
         sys.stdout.write(f"listening on http://{address}:{number}\n")
         sys.stdout.flush()
@@ -62,6 +64,24 @@ def serve(settings: ServeSettings, host: str, port: int) -> int:
         with suppress(KeyboardInterrupt):
             asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
     return 0
+
+
+@contextmanager
+def _ray(settings: ServeSettings) -> Iterator[None]:
+    """Ray's connection, where it is needed.
+
+    It is made in the main thread, with which Ray's own processes end, and before the signals are the service's: Ray
+    takes SIGTERM for itself as it starts.
+
+    Raises:
+        InputError: Ray is not there.
+    """
+    if not settings.ray:
+        yield
+        return
+    ray = find_ray("--ray")
+    with connected(ray):
+        yield
 
 
 def _nothing(_: int, __: object) -> None:

@@ -176,9 +176,9 @@ def test_a_client_that_leaves_frees_its_place(planted: list[Planted], query: str
     with running() as service:
         connection = busy(service, planted[0])
         leaving = service.post_by_hand(mel(77), query)
-        until(lambda: service.service.dispatcher.replicas[0].waiting)
+        until(lambda: service.pool.replicas[0].waiting)
         leaving.close()
-        until(lambda: not service.service.dispatcher.replicas[0].waiting)
+        until(lambda: not service.pool.replicas[0].waiting)
         until(lambda: service.service.admission.inside == 1)
         planted[0].gate.set()
         assert b" 200 " in connection.recv(1 << 20)
@@ -226,7 +226,7 @@ def test_the_end_finishes_what_was_taken(planted: list[Planted]) -> None:
     """A request that runs and one that waits are answered in full after the service was told to end."""
     with running() as service:
         connections = [busy(service, planted[0]), service.post_by_hand(mel(41, 1), "encoding=float32")]
-        until(lambda: service.service.dispatcher.replicas[0].waiting)
+        until(lambda: service.pool.replicas[0].waiting)
         ending = threading.Thread(target=service.stop)
         ending.start()
         until(lambda: not _listens(service.port))

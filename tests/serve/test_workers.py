@@ -30,14 +30,14 @@ def engine(small_weights: str) -> EngineSettings:
 def service(engine: EngineSettings) -> Iterator[Running]:
     """Two workers in processes of their own."""
     with running(ServeSettings(engine, devices=("cpu", "cpu"))) as found:
-        until(lambda: all(replica.facts for replica in found.service.dispatcher.replicas), 60)
+        until(lambda: all(replica.facts for replica in found.pool.replicas), 60)
         yield found
 
 
 def test_a_killed_worker_loses_nothing(service: Running) -> None:
     """One of two is killed under load: every request has its own answer, and two workers are ready again."""
     own, mels = network(), [mel(60 + index, index) for index in range(24)]
-    replicas = service.service.dispatcher.replicas
+    replicas = service.pool.replicas
     worker = replicas[0].worker
     assert isinstance(worker, ProcessWorker)
     pid = worker.pid
@@ -57,10 +57,10 @@ def test_a_killed_worker_loses_nothing(service: Running) -> None:
 
 def test_a_hung_worker_is_replaced(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that takes longer than any may is done by another worker, and the worker starts anew."""
-    replicas = service.service.dispatcher.replicas
+    replicas = service.pool.replicas
     worker = replicas[1].worker
     assert isinstance(worker, ProcessWorker)
-    monkeypatch.setattr("bench.serve.workers._RUN_LIMIT_S", 1.0)
+    monkeypatch.setattr("bench.serve.workers.RUN_LIMIT_S", 1.0)
     pid = worker.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
