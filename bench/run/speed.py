@@ -148,7 +148,9 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
 def _build(prepared: Prepared, notes: dict[str, str], baseline: Speedup | None, timing: Timing) -> Build:
     """What the runner cost, with what there is to note, and after how many inferences that has paid for itself."""
     build = prepared.runner.build
-    pays = baseline and break_even_inferences(build.cost_s, baseline.baseline_median_ms, timing.median_ms)
+    pays = None
+    if baseline is not None:
+        pays = break_even_inferences(build.cost_s, baseline.baseline_median_ms, timing.median_ms)
     return replace(build, details={**build.details, **notes}, break_even_inferences=pays)
 
 
