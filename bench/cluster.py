@@ -1,6 +1,5 @@
 """Ray, as the project uses it: an instance of its own on this machine, or the cluster that ``RAY_ADDRESS`` names."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +42,6 @@ def connected(ray: Any) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    logging.getLogger("ray.serve").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     address = os.environ.get(_ADDRESS)
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -112,6 +113,8 @@ class RayDispatcher:
 
         from bench.serve.ray_app import application
 
+        # Ray says what it starts on standard error.
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
         # HTTP is this process's: Ray needs no proxies.
         quiet = LoggingConfig(log_level="ERROR", enable_access_log=False)
         serve.start(proxy_location=ProxyLocation.Disabled, logging_config=quiet)
