@@ -1,8 +1,9 @@
 """Ray, as the project uses it: an instance of its own on this machine, or the cluster that ``RAY_ADDRESS`` names."""
 
+import contextlib
 import os
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from bench.errors import InputError, first_line
@@ -30,7 +31,7 @@ def find_ray(needs: str) -> Any:
     return ray
 
 
-@contextmanager
+@contextlib.contextmanager
 def connected(ray: Any) -> Iterator[None]:
     """Connects this process for the block; one that is connected stays as it is.
 
@@ -44,6 +45,8 @@ def connected(ray: Any) -> Iterator[None]:
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     address = os.environ.get(_ADDRESS)
+    # Ray takes SIGTERM for itself as it starts.
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if address:
             ray.init(address=address, **quiet)
@@ -52,6 +55,10 @@ def connected(ray: Any) -> Iterator[None]:
             ray.init(address="local", _node_ip_address="127.0.0.1", **own, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"no Ray at {_ADDRESS}={address}: {first_line(error)}") from error
+    with contextlib.suppress(ValueError):
+        # Python lets the main thread alone do this.
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     try:
         yield
     finally:

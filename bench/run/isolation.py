@@ -7,7 +7,7 @@ where the sweep does.
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,9 @@ class Cases:
         self._serves: tuple[str, str, str] | None = None
         self._too_large: list[tuple[Kind, Case]] = []
         self._unavailable: dict[str, str] = {}
+
+    def expect(self, jobs: Sequence[tuple[Kind, Case]]) -> None:
+        """Nothing: each case is done when its turn comes."""
 
     def perform(self, kind: Kind, case: Case) -> Record:
         """Does a case and returns its record, whatever happens."""

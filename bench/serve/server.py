@@ -69,10 +69,7 @@ def serve(settings: ServeSettings, host: str, port: int) -> int:
 
 @contextmanager
 def _ray(settings: ServeSettings) -> Iterator[None]:
-    """Ray's connection, where it is needed.
-
-    It is made in the main thread, with which Ray's own processes end, and before the signals are the service's: Ray
-    takes SIGTERM for itself as it starts.
+    """Ray's connection, where it is needed; made in the main thread, with which Ray's own processes end.
 
     Raises:
         InputError: Ray is not there.
