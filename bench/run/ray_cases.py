@@ -45,19 +45,25 @@ class RayCases:
         own_memory: Whether each machine takes most of its own memory for a limit.
 
     Raises:
-        InputError: Ray is not there.
+        InputError: Ray is not installed.
     """
 
     def __init__(self, settings: Settings, limits: Limits, about: About, *, own_memory: bool = True) -> None:
         self._ray = find_ray("--ray")
         self._settings, self._about = settings, about
         self._limits = replace(limits, memory_bytes=None) if own_memory else limits
-        self._connection = ExitStack()
+        self._connection: ExitStack | None = None
         self._tasks: dict[tuple[Kind, Case], Any] = {}
-        self._connection.enter_context(connected(self._ray))
 
     def expect(self, jobs: Sequence[tuple[Kind, Case]]) -> None:
-        """Gives cases to the cluster, which does them in any order."""
+        """Gives cases to the cluster, which does them in any order.
+
+        Raises:
+            InputError: there is no cluster.
+        """
+        if self._connection is None:
+            self._connection = ExitStack()
+            self._connection.enter_context(connected(self._ray))
         limits, end_s = self._limits, self._limits.end_s
         # The clocks of machines have only the time of day in common.
         end_at = None if end_s is None else time.time() + end_s - time.monotonic()
@@ -79,11 +85,30 @@ class RayCases:
             return self._failed(kind, case, Status.OUT_OF_MEMORY, error)
         except errors.RayError as error:
             return self._failed(kind, case, Status.CRASHED, error)
-        return self._kept(load_record(line), files)
+        return self.kept(load_record(line), files)
+
+    def kept(self, record: Record, files: dict[str, bytes]) -> Record:
+        """The record, its files written where the sweep keeps them.
+
+        Args:
+            record: From :func:`do_case`.
+            files: Likewise.
+        """
+        ours = self._about.weights.get(record.case.version)
+        if ours and record.weights and ours.sha256 != record.weights.sha256:
+            reason = "the machine has other weights under the same path; give every machine the same."
+            return replace(record, status=Status.WRONG_OUTPUT, reason=reason, result=None)
+        for name, content in files.items():
+            write_whole(self._settings.directory / name, content)
+        return record
 
     def close(self) -> None:
         """Leaves the cluster, which ends what still runs."""
-        self._connection.close()
+        for task in self._tasks.values():
+            self._ray.cancel(task, force=True)
+        self._tasks.clear()
+        if self._connection is not None:
+            self._connection.close()
 
     def kill(self) -> None:
         """Nothing: waiting ends with the signal, and :meth:`close` ends the rest."""
@@ -94,16 +119,6 @@ class RayCases:
             return {"num_gpus": 1, "num_cpus": 1}
         machines = [node["Resources"].get("CPU", 0.0) for node in self._ray.nodes() if node["Alive"]]
         return {"num_gpus": 0, "num_cpus": min((count for count in machines if count), default=1.0)}
-
-    def _kept(self, record: Record, files: dict[str, bytes]) -> Record:
-        """The record, its files written where the sweep keeps them."""
-        ours = self._about.weights.get(record.case.version)
-        if ours and record.weights and ours.sha256 != record.weights.sha256:
-            reason = "the machine has other weights under the same path; give every machine the same."
-            return replace(record, status=Status.WRONG_OUTPUT, reason=reason, result=None)
-        for name, content in files.items():
-            write_whole(self._settings.directory / name, content)
-        return record
 
     def _failed(self, kind: Kind, case: Case, status: Status, error: Exception) -> Record:
         version = case.version
