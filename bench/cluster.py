@@ -63,3 +63,14 @@ def connected(ray: Any) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def last_error(message: str) -> str:
+    r"""The error's own line of a traceback that Ray hands over as text.
+
+    >>> last_error("Traceback\n  File x\nValueError: no such weights\nThe actor is dead")
+    'ValueError: no such weights'
+    """
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    errors = [line for line in lines if "Error: " in line]
+    return (errors or lines or ["Ray gives no reason"])[-1]

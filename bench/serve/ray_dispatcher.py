@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from bench.cluster import find_ray
+from bench.cluster import find_ray, last_error
 from bench.errors import first_line
 from bench.serve.dispatcher import MOST_TRIES
 from bench.serve.engine import Facts, Samples
@@ -131,7 +131,7 @@ class RayDispatcher:
             self._show(name, 0)
         for name in running - self._running:
             self._show(name, 1)
-        self._failure = "" if running else _sentence(message) if status == _FAILED else self._failure
+        self._failure = "" if running else last_error(message) if status == _FAILED else self._failure
         if running and self._facts is None:
             self._facts = await self._handle.facts.remote()
         self._running = running
@@ -163,10 +163,3 @@ def _replicas() -> tuple[str, str, set[str]]:
         str(found["message"]),
         {str(one["replica_id"]) for one in replicas if getattr(one["state"], "value", one["state"]) == _RUNNING},
     )
-
-
-def _sentence(message: str) -> str:
-    """The last line of a traceback that holds the error, without its module."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    errors = [line for line in lines if "Error: " in line]
-    return (errors or lines or ["Ray could not start the replicas"])[-1]

@@ -18,6 +18,8 @@ from bench.serve.settings import EngineSettings
 # How long a process may take to leave when it is told to, and to vocode one batch before it is taken for hung.
 _LEAVE_S = 2.0
 RUN_LIMIT_S = 300.0
+# Engines of one process are made one after another: PyTorch has one profiler, which looks at each.
+_STARTS = threading.Lock()
 _KNOWN = {error.__name__: error for error in (InputError, UnsupportedError, WrongOutputError)}
 
 
@@ -47,7 +49,8 @@ class LocalWorker:
 
     def start(self) -> Facts:
         """Makes the engine; raises as :class:`~bench.serve.engine.Engine`."""
-        self._engine = Engine(self._settings)
+        with _STARTS:
+            self._engine = Engine(self._settings)
         return self._engine.facts
 
     def run(self, mels: Sequence[Samples]) -> Output:

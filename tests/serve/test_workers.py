@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -122,3 +123,24 @@ def test_threads_are_shared_out() -> None:
     count = os.cpu_count() or 1
     assert default_threads(1) == count
     assert default_threads(10 * count) == 1
+
+
+def test_engines_of_one_process_are_made_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's profiler, which looks at each engine's precision, takes down a process that starts it twice at once."""
+    inside, overlaps = threading.Semaphore(1), []
+
+    def make(_: EngineSettings) -> None:
+        overlaps.append(not inside.acquire(blocking=False))
+        time.sleep(0.02)
+        inside.release()
+        raise InputError("made")
+
+    monkeypatch.setattr("bench.serve.workers.Engine", make)
+
+    def start(_: int) -> None:
+        with pytest.raises(InputError, match="made"):
+            LocalWorker(EngineSettings(CASE)).start()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(start, range(4)))
+    assert overlaps == [False] * 4
