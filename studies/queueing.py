@@ -1,7 +1,7 @@
 """Does the queueing model foretell the latency of the real service?
 
     python -m studies.queueing
-    python -m studies.queueing --workers 2 --sleeps
+    python -m studies.queueing --workers 2 --sleeps 24
 
 A network of few channels is served over HTTP by a process with one worker or two. The cost of an inference is fitted to
 requests without load of one to eight times a length; the overhead of HTTP is what their latency has beside the
@@ -9,8 +9,8 @@ inference. From these alone the mean latency of Poisson arrivals is computed and
 with batches of up to eight. The column beside it computes again with the mean inference that was seen under that load:
 where the two differ, the processor was slower under load than without, and where the second is right, the queue is.
 
-With ``--sleeps`` an inference takes its time without taking a processor, as on a GPU: a worker waits 8 ms and 0.2 ms a
-frame, and answers silence. That asks about the queue, the batches and HTTP alone, on a machine with other things to do.
+With ``--sleeps MS`` an inference takes its time without taking a processor, as on a GPU: a worker waits so long, and a
+fortieth of it a frame, and answers silence. That asks about the queue, the batches and HTTP alone, on a machine with other things to do.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from bench.run.load.arrivals import poisson
 from bench.run.load.check import Checker
 from bench.run.load.generator import open_loop
 from bench.run.load.outcomes import summarise
-from bench.run.load.queueing import BatchCost, batch_capacity_per_s, mean_latency_s
+from bench.run.load.queueing import BatchCost, batch_capacity_per_s, least_loaded_latency_s
 from bench.run.load.service import Client
 from bench.run.settings import Settings
 from bench.spec import V3
@@ -62,7 +62,6 @@ CONFIG = {
 }
 FRAMES, ITEMS = 60, 8
 LOADS = (0.3, 0.5, 0.7, 0.8)
-_SLEEP_S, _SLEEP_PER_FRAME_S = 0.008, 0.0002
 # Starts the service with workers that wait; the rest of the command line is that of `vocoder-bench serve`.
 _SLEEPY = """\
 import sys, time
@@ -118,7 +117,7 @@ async def fitted(client: Client, lengths: list[int], calls: int) -> tuple[BatchC
 
 
 @contextmanager
-def options(workers: int, *, sleeps: bool) -> Iterator[None]:
+def options(workers: int, sleeps_ms: float) -> Iterator[None]:
     """Adds to the command line of the load suite's service."""
     real = service.command
 
@@ -127,8 +126,8 @@ def options(workers: int, *, sleeps: bool) -> Iterator[None]:
         words = [
             f"--devices={','.join(['cpu'] * workers)}" if word.startswith("--devices=") else word for word in words
         ]
-        if sleeps:
-            text = _SLEEPY.format(fixed=_SLEEP_S, frame=_SLEEP_PER_FRAME_S)
+        if sleeps_ms:
+            text = _SLEEPY.format(fixed=sleeps_ms / 1000, frame=sleeps_ms / 40_000)
             words[1:3] = ["-c", text]
         return [*words, f"--batch-items={ITEMS}"]
 
@@ -139,17 +138,17 @@ def options(workers: int, *, sleeps: bool) -> Iterator[None]:
         service.command = real
 
 
-async def study(seconds: float, calls: int, workers: int, *, sleeps: bool) -> None:
+async def study(seconds: float, calls: int, workers: int, sleeps_ms: float) -> None:
     """Prints a line for each load."""
     lengths = [FRAMES * times for times in (1, 2, 4, 8)]
     generator = np.random.default_rng(0)
     mels = [np.clip(generator.normal(-6, 1, (100, n)), LOG_FLOOR, 2).astype(np.float32) for n in lengths]
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(), options(workers, sleeps=sleeps):
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(), options(workers, sleeps_ms):
         model = network(Path(folder))
         references = [model(torch.from_numpy(mel)[None])[0, 0].numpy() for mel in mels]
         settings = Settings("study", weights=(folder,), engine_cache="off")
         for batching, items in ((False, 1), (True, ITEMS)):
-            checker = (Silent if sleeps else Checker)(references)
+            checker = (Silent if sleeps_ms else Checker)(references)
             async with service.service(CASE, settings, mels, V3, checker, batching=batching) as client:
                 cost, overhead_s = await fitted(client, lengths, calls)
                 capacity = batch_capacity_per_s(cost, FRAMES, items, workers)
@@ -184,7 +183,7 @@ async def one(
 
 def _against(rate: float, cost: BatchCost, overhead_s: float, service_of: tuple[int, int], found_ms: float) -> str:
     items, workers = service_of
-    foretold = 1000 * (overhead_s + mean_latency_s(rate, cost, FRAMES, items, workers))
+    foretold = 1000 * (overhead_s + least_loaded_latency_s(rate, cost, FRAMES, items, workers))
     return f"{foretold:.2f} ms ({100 * (foretold / found_ms - 1):+.0f} %)"
 
 
@@ -193,7 +192,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=30.0, help="of each load (30)")
     parser.add_argument("--calls", type=int, default=100, help="without load, for the cost (100)")
     parser.add_argument("--workers", type=int, default=1, help="of the service (1)")
-    parser.add_argument("--sleeps", action="store_true", help="inferences take time and no processor")
+    parser.add_argument("--sleeps", type=float, default=0.0, metavar="MS", help="inferences take time and no processor")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    asyncio.run(study(arguments.seconds, arguments.calls, arguments.workers, sleeps=arguments.sleeps))
+    asyncio.run(study(arguments.seconds, arguments.calls, arguments.workers, arguments.sleeps))
