@@ -10,7 +10,8 @@ with batches of up to eight. The column beside it computes again with the mean i
 where the two differ, the processor was slower under load than without, and where the second is right, the queue is.
 
 With ``--sleeps MS`` an inference takes its time without taking a processor, as on a GPU: a worker waits so long, and a
-fortieth of it a frame, and answers silence. That asks about the queue, the batches and HTTP alone, on a machine with other things to do.
+fortieth of it a frame, and answers silence. That asks about the queue, the batches and HTTP alone, on a machine with
+other things to do.
 """
 
 import argparse
