@@ -231,8 +231,6 @@ def read_options(values: Mapping[str, str | None]) -> SweepOptions:
         others = [option.name for option in OPTIONS if option.key in given and option.key not in _WITH_RESUME]
         if others:
             raise InputError(f"--resume goes on with the options that the run had; leave out {', '.join(others)}")
-    if "ray" in given and "in_process" in given:
-        raise InputError("--ray runs cases in other processes, which --in-process does without; leave out one")
     paths = {
         key: str(user_path(given[key], f"--{key}")) for key in ("profile", "audio", "results", "resume") if key in given
     }

@@ -147,6 +147,8 @@ def read_sweep(values: Mapping[str, Any], signals: Signals, *, runs: bool = True
     """
     started_s = time.monotonic()
     options = read_options(values)
+    if options.ray and options.in_process:
+        raise InputError("--ray runs cases in other processes, which --in-process does without; leave out one")
     if options.resume is None:
         cases, settings, plan = _asked(options, one_round=bool(values.get("benchmark_disable")))
     else:

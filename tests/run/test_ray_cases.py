@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.case import Case
+from bench.errors import InputError
 from bench.measure.sampling import StopRule
 from bench.records.jsonl import load_record
 from bench.records.schema import FILE_NAME, Record, Status
@@ -16,6 +17,8 @@ from bench.run.limits import Limits
 from bench.run.ray_cases import RayCases, do_case
 from bench.run.session import bare_record
 from bench.run.settings import Settings
+from bench.run.signals import Signals
+from bench.run.whole import read_sweep
 from bench.spec import Weights
 from tests.serve.small import checkpoint
 
@@ -64,3 +67,9 @@ def test_a_sweep_whose_time_is_over(settings: Settings) -> None:
     """A machine goes by the time of day at which the sweep ends, and starts nothing after it."""
     line, _ = do_case(Kind.SPEED, EAGER, (settings, Limits(), About()), time.time() - 1, "1")
     assert load_record(line).status is Status.SKIPPED
+
+
+def test_ray_and_one_process_are_two_things() -> None:
+    """A sentence before anything is loaded."""
+    with pytest.raises(InputError, match="--ray runs cases in other processes"):
+        read_sweep({"ray": "yes", "in_process": "yes", "device": "cpu"}, Signals(), runs=False)
