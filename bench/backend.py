@@ -55,6 +55,7 @@ class Runner:
         takes: Whether ``run`` takes a shape ``(batch, bands, frames)`` other than the case's.
         synchronous: Whether ``run`` returns only when its work on a GPU is done, so that the time until it returns says
             nothing about launching.
+        alone: Whether its calls change what other runners of the process meet, so that none is timed in turn with it.
         close: Gives back memory that would outlive the runner; called once, after which ``run`` may not be called.
     """
 
@@ -65,6 +66,7 @@ class Runner:
     takes: Callable[[tuple[int, ...]], bool] = lambda _: False
     close: Callable[[], None] = lambda: None
     synchronous: bool = False
+    alone: bool = False
 
 
 class Backend(ABC):

@@ -9,7 +9,7 @@ from bench import __version__
 from bench.errors import InputError, not_installed
 
 # Modules of bench.commands, in the order of the help. Each has add_parser(), and imports what is heavy as it runs.
-COMMANDS = ("doctor", "report", "recommend", "profile", "compare", "nightly", "engines", "serve")
+COMMANDS = ("doctor", "report", "recommend", "profile", "compare", "nightly", "engines", "serve", "vocode")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -17,6 +17,8 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--devices", metavar="LIST", help="one worker each, such as cuda:0,cuda:1 (the first GPU, else cpu)"
     )
+    parser.add_argument("--ray", action="store_true", help="workers are replicas of Ray Serve, a GPU each")
+    parser.add_argument("--replicas", type=int, metavar="N", help="how many, with --ray (1)")
     parser.add_argument("--weights", metavar="LIST", help="default: synthetic weights")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of synthetic weights (0)")
     parser.add_argument("--engine-cache", metavar="DIR", help="where built engines are kept, or off")
@@ -51,13 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     from bench.case import parse_case
     from bench.files import user_paths
-    from bench.run.device import find_device
     from bench.serve.server import serve
     from bench.serve.settings import MIB, BatchLimits, EngineSettings, RequestLimits, ServeSettings
     from bench.serve.workers import default_threads
 
-    named = [None] if arguments.devices is None else [name.strip() for name in arguments.devices.split(",")]
-    devices = tuple(str(find_device(name)) for name in named)
+    devices = _devices(arguments)
     weights = () if arguments.weights is None else tuple(map(str, user_paths(arguments.weights, "--weights")))
     engine = EngineSettings(
         case=parse_case(arguments.case),
@@ -86,8 +86,23 @@ def run(arguments: argparse.Namespace) -> int:
         batch=batch,
         limits=limits,
         chunk_s=arguments.chunk_s,
+        ray=arguments.ray,
     )
     return serve(settings, arguments.host, arguments.port)
+
+
+def _devices(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The device of each worker."""
+    from bench.cluster import find_ray
+    from bench.run.device import find_device
+
+    if arguments.ray:
+        find_ray("--ray")
+        # Ray's GPUs may be on other machines; on each of them a replica sees its own alone.
+        device = {"cpu": "cpu", "cuda": "cuda:0"}.get(arguments.devices) or str(find_device(None))
+        return (device,) * (arguments.replicas or 1)
+    named = [None] if arguments.devices is None else [name.strip() for name in arguments.devices.split(",")]
+    return tuple(str(find_device(name)) for name in named)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -101,5 +116,9 @@ def _check(arguments: argparse.Namespace) -> None:
             raise InputError(f"--{name.replace('_', '-')} is a number {least} to {_MOST:.0e}, not {value:g}")
     if arguments.port > 65535:
         raise InputError(f"--port is at most 65535, not {arguments.port}")
+    if arguments.replicas is not None and not arguments.ray:
+        raise InputError("--replicas are Ray's: add --ray, or name a worker's device each with --devices")
+    if arguments.ray and (arguments.in_process or arguments.devices not in (None, "cpu", "cuda")):
+        raise InputError("--ray takes --replicas, and --devices cpu or cuda for all of them; leave out --in-process")
     if not 0.02 <= arguments.chunk_s <= 60:
         raise InputError(f"--chunk-s is from 0.02 to 60, not {arguments.chunk_s:g}")

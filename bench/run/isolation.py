@@ -8,7 +8,7 @@ where the sweep does.
 import contextlib
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,9 @@ class Cases:
         self._serves: tuple[str, str, str] | None = None
         self._too_large: list[tuple[Kind, Case]] = []
         self._unavailable: dict[str, str] = {}
+
+    def expect(self, jobs: Sequence[tuple[Kind, Case]]) -> None:
+        """Nothing: each case is done when its turn comes."""
 
     def perform(self, kind: Kind, case: Case) -> Record:
         """Does a case and returns its record, whatever happens."""

@@ -89,6 +89,7 @@ OPTIONS = (
     Option("--rebuilds", "N", "engine builds that they share, 0 for the one of the cache (default: 0)"),
     Option("--resume", "RUN", "do the cases of this run that are missing or failed, with the options it had"),
     Option("--in-process", "", "run cases in this process, for debugging: no limit holds, a crash ends all", flag=True),
+    Option("--ray", "", "spread cases over the machines of a Ray cluster, one GPU a case", flag=True),
     Option("--case-limit-s", "S", "kill a case that takes longer, its builds not counted (default: 1800)"),
     Option("--build-limit-s", "S", "kill a build that takes longer (default: 3600)"),
     Option("--memory-limit-gib", "GIB", "kill a case whose process holds more (default: 0.9 of what is free)"),
@@ -102,7 +103,7 @@ OPTIONS = (
 )
 
 # What --resume may stand beside: everything else is the run's own.
-_WITH_RESUME = ("resume", "in_process", "case_limit_s", "build_limit_s", "memory_limit_gib", "sweep_limit_s")
+_WITH_RESUME = ("resume", "in_process", "ray", "case_limit_s", "build_limit_s", "memory_limit_gib", "sweep_limit_s")
 _SEED_LIMIT = (1 << 63) - 1
 _LIMIT_MOST = 1e9
 MOST_REPEATS = 100
@@ -128,6 +129,7 @@ class SweepOptions:
         rebuilds: Engine builds that they share; 0 for the cache's.
         resume: The run to go on with.
         in_process: Whether cases run in the sweep's own process.
+        ray: Whether they run on the machines of a Ray cluster.
         case_limit_s, build_limit_s: Longest case without its builds, and longest build.
         memory_limit_gib: Most memory of a case's process; None for most of what is free.
         sweep_limit_s: Longest sweep; None for no limit.
@@ -149,6 +151,7 @@ class SweepOptions:
     rebuilds: int = 0
     resume: Path | None = None
     in_process: bool = False
+    ray: bool = False
     case_limit_s: float = 1800.0
     build_limit_s: float = 3600.0
     memory_limit_gib: float | None = None
@@ -248,6 +251,7 @@ def read_options(values: Mapping[str, str | None]) -> SweepOptions:
         rebuilds=whole_number("--rebuilds", given.get("rebuilds", "0"), least=0, most=MOST_REPEATS),
         resume=Path(paths["resume"]) if "resume" in paths else None,
         in_process="in_process" in given,
+        ray="ray" in given,
         case_limit_s=_limit(given, "case_limit_s") or defaults.case_limit_s,
         build_limit_s=_limit(given, "build_limit_s") or defaults.build_limit_s,
         memory_limit_gib=_limit(given, "memory_limit_gib"),

@@ -95,7 +95,7 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
         memory = meter.weigh(prepared.call)
     cases, runners = [case], [prepared]
     static = static_baseline(case, settings)
-    for other in _baselines(case):
+    for other in [] if prepared.runner.alone else _baselines(case):
         runner = stack.enter_context(session.open(other))
         with session.active(other):
             if other == case.baseline("fp32"):
@@ -124,7 +124,7 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
         other: _speedup(other, samples[0], theirs, clock, settings.seed)
         for other, theirs in zip(cases, samples, strict=True)
     }
-    fp32, same_precision = speedups[case.baseline("fp32")], speedups.get(case.baseline(case.precision))
+    fp32, same_precision = speedups.get(case.baseline("fp32")), speedups.get(case.baseline(case.precision))
     build = _build(prepared, notes, same_precision or fp32, timing)
     return {
         "build": build,
@@ -145,10 +145,12 @@ def _measure_open(case: Case, session: Session, stack: ExitStack) -> dict[str, o
     }
 
 
-def _build(prepared: Prepared, notes: dict[str, str], baseline: Speedup, timing: Timing) -> Build:
+def _build(prepared: Prepared, notes: dict[str, str], baseline: Speedup | None, timing: Timing) -> Build:
     """What the runner cost, with what there is to note, and after how many inferences that has paid for itself."""
     build = prepared.runner.build
-    pays = break_even_inferences(build.cost_s, baseline.baseline_median_ms, timing.median_ms)
+    pays = None
+    if baseline is not None:
+        pays = break_even_inferences(build.cost_s, baseline.baseline_median_ms, timing.median_ms)
     return replace(build, details={**build.details, **notes}, break_even_inferences=pays)
 
 

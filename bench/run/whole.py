@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import psutil
@@ -31,6 +31,9 @@ from bench.run.settings import Settings
 from bench.run.signals import Signals
 from bench.run.sweep import load_profile
 from bench.run.tryout import try_out
+
+if TYPE_CHECKING:
+    from bench.run.ray_cases import RayCases
 
 PROFILE_OF_DEVICE = {"cpu": "smoke", "cuda": "standard"}
 # A record of these has its answer; a resumed run does the others again.
@@ -61,7 +64,7 @@ class Sweep:
     about: About
     folder: RunFolder | None
     signals: Signals
-    performer: Cases
+    performer: "Cases | RayCases"
     done: frozenset[Key] = frozenset()
     notes: tuple[str, ...] = ()
     unavailable: frozenset[str] = frozenset()
@@ -94,6 +97,8 @@ class Sweep:
             write_plan(self.folder.directory, self.plan)
         except OSError as error:
             raise InputError(f"cannot write to {self.folder.directory}: {error.strerror}") from error
+        by_id = {case.id: case for case in self.cases}
+        self.performer.expect([(Kind(kind), by_id[name]) for kind, name in expected if name in by_id])
 
     def expected_s(self, keys: Iterable[Key]) -> float | None:
         """About how many seconds it takes to do what files these records; None where nobody can say."""
@@ -160,6 +165,8 @@ def read_sweep(values: Mapping[str, Any], signals: Signals, *, runs: bool = True
     """
     started_s = time.monotonic()
     options = read_options(values)
+    if options.ray and options.in_process:
+        raise InputError("--ray runs cases in other processes, which --in-process does without; leave out one")
     if options.resume is None:
         cases, settings, plan = _asked(options, one_round=bool(values.get("benchmark_disable")))
     else:
@@ -177,7 +184,7 @@ def read_sweep(values: Mapping[str, Any], signals: Signals, *, runs: bool = True
         folder = RunFolder.reserve(Path(settings.results), datetime.now(UTC))
         settings = replace(settings, run_id=folder.directory.name)
     limits = _limits(options, started_s)
-    performer = Cases(settings, limits, about, in_process=options.in_process)
+    performer = _performer(options, settings, limits, about)
     signals.at_once = performer.kill
     try:
         unavailable = performer.probe(cases) if runs else {}
@@ -241,6 +248,16 @@ def _check_weights(plan: Plan, about: About) -> None:
     for version, weights in about.weights.items():
         if plan.weights.get(version, weights.sha256) != weights.sha256:
             raise InputError(f"--resume: the {version} weights are not those that the run began with")
+
+
+def _performer(options: SweepOptions, settings: Settings, limits: Limits, about: About) -> "Cases | RayCases":
+    if not options.ray:
+        return Cases(settings, limits, about, in_process=options.in_process)
+    if settings.device not in ("cpu", "cuda:0"):
+        raise InputError("with --ray every case has a GPU of its own: give --device cuda, or cpu")
+    from bench.run.ray_cases import RayCases
+
+    return RayCases(settings, limits, about, own_memory=options.memory_limit_gib is None)
 
 
 def _limits(options: SweepOptions, started_s: float) -> Limits:

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from bench import __version__
-from bench.serve.dispatcher import NoWorkerError
+from bench.serve.items import NoWorkerError
 from bench.serve.openapi import BODY, READINESS, RESPONSES
 from bench.serve.responses import CLIENT_LEFT, AudioStream, problem, refusal, whole
 from bench.serve.service import Call, Service
@@ -77,9 +77,8 @@ def create_app(settings: ServeSettings) -> FastAPI:
             facts = service.facts()
         except NoWorkerError as error:
             return refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        replicas = service.dispatcher.replicas
-        count = sum(replica.facts is not None for replica in replicas)
-        return {**asdict(facts), "workers_ready": count, "workers": len(replicas)}
+        ready, workers = service.dispatcher.workers
+        return {**asdict(facts), "workers_ready": ready, "workers": workers}
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:

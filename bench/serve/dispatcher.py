@@ -9,13 +9,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
 
 from bench.errors import UnsupportedError, first_line
 from bench.serve.batching import choose_batch
 from bench.serve.engine import Facts, Output, Samples
+from bench.serve.items import Answer, Item, NoWorkerError, VocodeError, settle
 from bench.serve.metrics import Metrics
 from bench.serve.routing import choose
 from bench.serve.settings import EngineSettings, ServeSettings
@@ -29,47 +30,6 @@ _LOOK = 256
 _RESTART_S = 1.0
 
 Result = TypeVar("Result")
-
-
-class NoWorkerError(RuntimeError):
-    """No worker could do the item; another time may be better."""
-
-
-class VocodeError(RuntimeError):
-    """The worker raised at this item."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What an item became.
-
-    Attributes:
-        wave: float32 ``(samples,)``.
-        backend: What ran.
-        fallback: Whether eager stood in for the case's backend.
-        queue_s: How long it waited.
-        run_s: How long its inference took.
-        items: Items of that inference.
-    """
-
-    wave: Samples
-    backend: str
-    fallback: bool
-    queue_s: float
-    run_s: float
-    items: int
-
-
-@dataclass(eq=False)
-class _Item:
-    mel: Samples
-    future: "asyncio.Future[Answer]"
-    arrived_s: float = field(default_factory=time.monotonic)
-    tries: int = 0
-
-    @property
-    def frames(self) -> int:
-        return int(self.mel.shape[1])
 
 
 class Replica:
@@ -86,8 +46,8 @@ class Replica:
         self.worker: Worker = make_worker(engine, process=owner.settings.processes)
         self.facts: Facts | None = None
         self.failure = ""
-        self.waiting: deque[_Item] = deque()
-        self.running: list[_Item] = []
+        self.waiting: deque[Item] = deque()
+        self.running: list[Item] = []
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"worker-{name}")
         self._metrics = owner.metrics
@@ -101,13 +61,13 @@ class Replica:
             return None
         return sum(item.frames for item in (*self.waiting, *self.running) if not item.future.done())
 
-    def put(self, item: _Item) -> None:
+    def put(self, item: Item) -> None:
         """Adds an item at the end."""
         self.waiting.append(item)
         self._show()
         self._wake.set()
 
-    def drop(self, item: _Item) -> None:
+    def drop(self, item: Item) -> None:
         """Frees the place of an item that nobody waits for any more."""
         with contextlib.suppress(ValueError):
             self.waiting.remove(item)
@@ -161,7 +121,7 @@ class Replica:
         finally:
             self.running = []
 
-    async def _run(self, batch: Sequence[_Item]) -> None:
+    async def _run(self, batch: Sequence[Item]) -> None:
         """Does a batch; one that fails is done item by item, so that only the item at fault fails."""
         started = time.monotonic()
         try:
@@ -174,7 +134,7 @@ class Replica:
         except Exception as error:  # noqa: BLE001 - whatever it is, the item's request says so
             if len(batch) == 1:
                 own = error if isinstance(error, UnsupportedError) else VocodeError(first_line(error))
-                _settle(batch[0], own)
+                settle(batch[0], own)
                 return
             for item in batch:
                 if not item.future.done():
@@ -182,7 +142,7 @@ class Replica:
             return
         self._answer(batch, output, started)
 
-    def _answer(self, batch: Sequence[_Item], output: Output, started: float) -> None:
+    def _answer(self, batch: Sequence[Item], output: Output, started: float) -> None:
         run_s, metrics = time.monotonic() - started, self._metrics
         metrics.observe("vocoder_batch_seconds", run_s, worker=self.name)
         metrics.observe("vocoder_batch_items", len(batch))
@@ -194,7 +154,7 @@ class Replica:
         for item, wave in zip(batch, output.waves, strict=True):
             queue_s = started - item.arrived_s
             metrics.observe("vocoder_queue_seconds", queue_s)
-            _settle(item, Answer(wave, output.backend, output.fallback, queue_s, run_s, len(batch)))
+            settle(item, Answer(wave, output.backend, output.fallback, queue_s, run_s, len(batch)))
 
     async def _call(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -233,6 +193,11 @@ class Dispatcher:
         """Why workers are not ready, where that is known."""
         return [replica.failure for replica in self.replicas if replica.failure]
 
+    @property
+    def workers(self) -> tuple[int, int]:
+        """Workers that are ready, and workers in all."""
+        return sum(replica.facts is not None for replica in self.replicas), len(self.replicas)
+
     def start(self) -> None:
         """Starts the workers; returns before they are ready."""
         self._tasks = [asyncio.create_task(replica.serve()) for replica in self.replicas]
@@ -244,7 +209,7 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for item in left:
-            _settle(item, NoWorkerError("the service ends"))
+            settle(item, NoWorkerError("the service ends"))
         for replica in self.replicas:
             replica.waiting.clear()
         await asyncio.gather(*(replica.close() for replica in self.replicas))
@@ -262,7 +227,7 @@ class Dispatcher:
             UnsupportedError: a shape that the backend does not take.
             VocodeError: the worker raised.
         """
-        item = _Item(mel, asyncio.get_running_loop().create_future())
+        item = Item(mel, asyncio.get_running_loop().create_future())
         self._route(item)
         try:
             return await item.future
@@ -278,29 +243,20 @@ class Dispatcher:
         for item in items:
             self.again(item, replica)
 
-    def again(self, item: _Item, replica: Replica) -> None:
+    def again(self, item: Item, replica: Replica) -> None:
         """Routes an item whose worker ended; where no other is ready it waits for that worker's return."""
         if item.future.done():
             return
         if item.tries >= MOST_TRIES:
-            _settle(item, NoWorkerError(f"{item.tries} workers ended over it"))
+            settle(item, NoWorkerError(f"{item.tries} workers ended over it"))
             return
         loads = [None if one is replica else one.load for one in self.replicas]
         index = choose(loads, "least-loaded", self._turn)
         (replica if index is None else self.replicas[index]).put(item)
 
-    def _route(self, item: _Item) -> None:
+    def _route(self, item: Item) -> None:
         index = choose([replica.load for replica in self.replicas], self.settings.policy, self._turn)
         if index is None:
             raise NoWorkerError("; ".join(self.failures) or "no worker is ready")
         self._turn += 1
         self.replicas[index].put(item)
-
-
-def _settle(item: _Item, outcome: Answer | Exception) -> None:
-    if item.future.done():
-        return
-    if isinstance(outcome, Answer):
-        item.future.set_result(outcome)
-    else:
-        item.future.set_exception(outcome)

@@ -1,8 +1,10 @@
 """Everything that the service exports to Prometheus, in one table: name, kind, labels, buckets and meaning."""
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -11,6 +13,8 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _RTF = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 5.0, 10.0)
 _FRAMES = (16.0, 64.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0)
 _ITEMS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
+# What a tally keeps at most, should nobody ask for it.
+_KEPT = 10_000
 
 
 class Type(StrEnum):
@@ -64,6 +68,23 @@ DEFINITIONS = (
 )
 
 
+@dataclass(frozen=True)
+class Count:
+    """One thing that was counted.
+
+    Attributes:
+        how: The method of :class:`Metrics`.
+        name: Of the metric.
+        value: That was added, set or observed.
+        labels: Names and values.
+    """
+
+    how: Literal["add", "set", "observe"]
+    name: str
+    value: float
+    labels: tuple[tuple[str, str], ...]
+
+
 class Metrics:
     """The metrics of one service, in a registry of their own."""
 
@@ -93,6 +114,19 @@ class Metrics:
         """The present value of a sample, such as ``vocoder_batch_items_count``; 0 where there is none yet."""
         return self.registry.get_sample_value(sample, {key: str(value) for key, value in labels.items()}) or 0.0
 
+    def take(self, counts: Iterable[Count], *, worker: str, without: str) -> None:
+        """Counts what a :class:`Tally` elsewhere has counted.
+
+        Args:
+            counts: From :meth:`Tally.drain`.
+            worker: The name of the worker there.
+            without: A metric that is known better here.
+        """
+        for one in counts:
+            if one.name != without:
+                labels = dict(one.labels) | ({"worker": worker} if "worker" in dict(one.labels) else {})
+                {"add": self.add, "set": self.set, "observe": self.observe}[one.how](one.name, one.value, **labels)
+
     def text(self) -> bytes:
         """What Prometheus scrapes."""
         return generate_latest(self.registry)
@@ -102,6 +136,35 @@ class Metrics:
         if not isinstance(found, kind):
             raise TypeError(f"{name} is a {type(found).__name__.lower()}")
         return found.labels(**{key: str(value) for key, value in labels.items()}) if labels else found
+
+
+class Tally(Metrics):
+    """Keeps what is counted, for the metrics of another process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: deque[Count] = deque(maxlen=_KEPT)
+
+    def add(self, name: str, value: float = 1, **labels: object) -> None:
+        """Keeps what is added to a counter."""
+        self._keep("add", name, value, labels)
+
+    def set(self, name: str, value: float, **labels: object) -> None:
+        """Keeps what a gauge is set to."""
+        self._keep("set", name, value, labels)
+
+    def observe(self, name: str, value: float, **labels: object) -> None:
+        """Keeps what is added to a histogram."""
+        self._keep("observe", name, value, labels)
+
+    def drain(self) -> tuple[Count, ...]:
+        """What was counted since the last time."""
+        found = tuple(self._kept)
+        self._kept.clear()
+        return found
+
+    def _keep(self, how: Literal["add", "set", "observe"], name: str, value: float, labels: dict[str, object]) -> None:
+        self._kept.append(Count(how, name, value, tuple((key, str(label)) for key, label in labels.items())))
 
 
 def _make(one: Definition, registry: CollectorRegistry) -> Counter | Gauge | Histogram:

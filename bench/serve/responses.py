@@ -11,9 +11,9 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from bench.errors import UnsupportedError
 from bench.serve.admission import RefusedError
-from bench.serve.dispatcher import Answer, NoWorkerError, VocodeError
 from bench.serve.engine import Facts
 from bench.serve.inputs import BadRequestError
+from bench.serve.items import Answer, NoWorkerError, VocodeError
 from bench.serve.service import Call
 from bench.serve.settings import RETRY_AFTER_S
 from bench.serve.wav import encode, header

@@ -4,10 +4,12 @@ import asyncio
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import uvicorn
 
+from bench.cluster import connected, find_ray
 from bench.errors import InputError
 from bench.serve.app import create_app
 from bench.serve.settings import ServeSettings
@@ -25,7 +27,8 @@ def bind(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        found = socket.socket(family, socket.SOCK_STREAM)
+        # With its protocol named, asyncio sends small answers at once instead of waiting for an acknowledgement.
+        found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
         found.listen(1024)
@@ -41,9 +44,9 @@ def serve(settings: ServeSettings, host: str, port: int) -> int:
         The exit code: 0.
 
     Raises:
-        InputError: the address cannot be listened on.
+        InputError: the address cannot be listened on, or Ray is not there.
     """
-    with bind(host, port) as listening:
+    with bind(host, port) as listening, _ray(settings):
         address, number = listening.getsockname()[:2]
         sys.stdout.write(f"listening on http://{address}:{number}\n")
         sys.stdout.flush()
@@ -62,6 +65,21 @@ def serve(settings: ServeSettings, host: str, port: int) -> int:
         with suppress(KeyboardInterrupt):
             asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
     return 0
+
+
+@contextmanager
+def _ray(settings: ServeSettings) -> Iterator[None]:
+    """Ray's connection, where it is needed; made in the main thread, with which Ray's own processes end.
+
+    Raises:
+        InputError: Ray is not there.
+    """
+    if not settings.ray:
+        yield
+        return
+    ray = find_ray("--ray")
+    with connected(ray):
+        yield
 
 
 def _nothing(_: int, __: object) -> None:

@@ -3,16 +3,21 @@
 import asyncio
 import time
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
 from bench.serve.admission import Admission, read_body
-from bench.serve.dispatcher import Dispatcher, NoWorkerError
+from bench.serve.dispatcher import Dispatcher
 from bench.serve.engine import Facts
 from bench.serve.inputs import Mel, read_mel
+from bench.serve.items import NoWorkerError
 from bench.serve.metrics import Metrics
 from bench.serve.settings import ServeSettings
 from bench.spec import SPECS
+
+if TYPE_CHECKING:
+    from bench.serve.ray_dispatcher import RayDispatcher
 
 
 class Service:
@@ -28,7 +33,7 @@ class Service:
 
     def __init__(self, settings: ServeSettings) -> None:
         self.settings, self.metrics = settings, Metrics()
-        self.dispatcher = Dispatcher(settings, self.metrics)
+        self.dispatcher = make_dispatcher(settings, self.metrics)
         self.admission = Admission(settings.limits)
         self.spec = SPECS[settings.engine.case.version]
         self._told = False
@@ -55,6 +60,19 @@ class Service:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         body = await read_body(request.stream(), request.headers.get("content-length"), limits)
         return await asyncio.to_thread(read_mel, body, media_type, self.spec, limits.frames)
+
+
+def make_dispatcher(settings: ServeSettings, metrics: Metrics) -> "Dispatcher | RayDispatcher":
+    """What the service gives its items to: workers of this host, or replicas in Ray.
+
+    Raises:
+        InputError: Ray is not installed.
+    """
+    if not settings.ray:
+        return Dispatcher(settings, metrics)
+    from bench.serve.ray_dispatcher import RayDispatcher
+
+    return RayDispatcher(settings, metrics)
 
 
 class Call:

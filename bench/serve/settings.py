@@ -88,6 +88,8 @@ class ServeSettings:
         batch: Of one inference.
         limits: Of requests.
         chunk_s: Length of a stream's chunks unless the request says otherwise.
+        ray: Whether workers are replicas of Ray Serve, which chooses their devices: ``devices`` says how many and of
+            which kind.
     """
 
     engine: EngineSettings
@@ -97,6 +99,7 @@ class ServeSettings:
     batch: BatchLimits = field(default_factory=BatchLimits)
     limits: RequestLimits = field(default_factory=RequestLimits)
     chunk_s: float = 0.25
+    ray: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what no service can be."""

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from bench.serve.dispatcher import Answer
 from bench.serve.engine import Facts, Samples
+from bench.serve.items import Answer
 
 
 async def stream(

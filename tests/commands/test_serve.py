@@ -24,6 +24,8 @@ CASE = "v3-eager-fp32-b1-t16"
     [
         (["serve", "v3"], "'v3' is no case"),
         (["serve", CASE, "--devices", "cpu:1"], "unknown device 'cpu:1'"),
+        (["serve", CASE, "--replicas", "2"], "--replicas are Ray's: add --ray"),
+        (["serve", CASE, "--ray", "--devices", "cpu,cpu"], "--ray takes --replicas"),
         (["serve", CASE, "--policy", "random"], "--policy is least-loaded or round-robin"),
         (["serve", CASE, "--queue-limit", "0"], "--queue-limit is a number over 0"),
         (["serve", CASE, "--request-limit-s", "nan"], "--request-limit-s is a number over 0"),

@@ -42,6 +42,7 @@ def test_every_option_arrives() -> None:
         "repeats": "4",
         "rebuilds": "2",
         "in_process": "yes",
+        "ray": "yes",
         "case_limit_s": "7.5",
         "build_limit_s": "60",
         "memory_limit_gib": "2",
@@ -61,7 +62,7 @@ def test_every_option_arrives() -> None:
         "batches": ["1", "4"],
         "frames": ["t_ref"],
     }
-    assert (options.in_process, options.case_limit_s, options.build_limit_s) == (True, 7.5, 60.0)
+    assert (options.in_process, options.ray, options.case_limit_s, options.build_limit_s) == (True, True, 7.5, 60.0)
     assert (options.memory_limit_gib, options.sweep_limit_s) == (2.0, 1e4)
     stop = StopRule(max_rounds=17)
     assert replace(options, in_process=False).settings("id", "cuda:1", 8, stop) == Settings(

@@ -413,3 +413,17 @@ def test_unusable_weights_are_no_row(settings: Settings, tmp_path: Path) -> None
     """What the user gave and cannot be used is an error, not the outcome of a case."""
     with pytest.raises(InputError, match="do not exist"):
         measure_case(Case("v3", "eager", "fp32", 1, 2), Session(replace(settings, weights=(str(tmp_path / "none"),))))
+
+
+def test_what_would_disturb_others_is_timed_alone(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runner that says so has no baseline in turn, and a record without speedups."""
+    torchscript = type(backends()["torchscript"])
+    real = torchscript.prepare
+    monkeypatch.setattr(torchscript, "prepare", lambda self, request: replace(real(self, request), alone=True))
+    record = measure_case(Case("v3", "torchscript", "bf16", 1, 1), session)
+    speed_found = record.answer(Speed)
+    assert speed_found is not None, record.reason
+    assert speed_found.speedup_fp32 is None
+    assert speed_found.speedup_same_precision is None
+    assert record.build is not None
+    assert record.build.break_even_inferences is None

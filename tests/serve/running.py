@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.case import Case
 from bench.serve.app import create_app
+from bench.serve.dispatcher import Dispatcher
 from bench.serve.engine import Facts, Output
 from bench.serve.server import bind
 from bench.serve.service import Service
@@ -112,6 +113,13 @@ class Running:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         until(lambda: self.get("/readyz")[0] == 200, 60)
+
+    @property
+    def pool(self) -> Dispatcher:
+        """Its workers, which are this host's."""
+        found = self.service.dispatcher
+        assert isinstance(found, Dispatcher)
+        return found
 
     def _run(self) -> None:
         asyncio.run(self.server.serve(sockets=[self._socket]))

@@ -1,5 +1,6 @@
 """The service over real HTTP on loopback: right answers, right refusals, nothing lost or mixed up."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.serve.server import bind
 from bench.serve.settings import BatchLimits, EngineSettings, RequestLimits, ServeSettings
 from bench.serve.wav import decode
 from tests.serve.running import (
@@ -176,9 +178,9 @@ def test_a_client_that_leaves_frees_its_place(planted: list[Planted], query: str
     with running() as service:
         connection = busy(service, planted[0])
         leaving = service.post_by_hand(mel(77), query)
-        until(lambda: service.service.dispatcher.replicas[0].waiting)
+        until(lambda: service.pool.replicas[0].waiting)
         leaving.close()
-        until(lambda: not service.service.dispatcher.replicas[0].waiting)
+        until(lambda: not service.pool.replicas[0].waiting)
         until(lambda: service.service.admission.inside == 1)
         planted[0].gate.set()
         assert b" 200 " in connection.recv(1 << 20)
@@ -226,7 +228,7 @@ def test_the_end_finishes_what_was_taken(planted: list[Planted]) -> None:
     """A request that runs and one that waits are answered in full after the service was told to end."""
     with running() as service:
         connections = [busy(service, planted[0]), service.post_by_hand(mel(41, 1), "encoding=float32")]
-        until(lambda: service.service.dispatcher.replicas[0].waiting)
+        until(lambda: service.pool.replicas[0].waiting)
         ending = threading.Thread(target=service.stop)
         ending.start()
         until(lambda: not _listens(service.port))
@@ -246,3 +248,25 @@ def _listens(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_answers_are_sent_at_once() -> None:
+    """Connections have no Nagle's algorithm, which would hold an answer's end back until the client acknowledges."""
+
+    async def accepted() -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            inner = writer.get_extra_info("socket")
+            found.set_result(inner.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with bind("127.0.0.1", 0) as listening:
+            async with await asyncio.start_server(connected, sock=listening):
+                _, writer = await asyncio.open_connection(*listening.getsockname())
+                value = await found
+                writer.close()
+                await writer.wait_closed()
+        return value
+
+    assert asyncio.run(accepted())

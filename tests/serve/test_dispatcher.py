@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bench.errors import UnsupportedError
-from bench.serve.dispatcher import Answer, Dispatcher, NoWorkerError, VocodeError
+from bench.serve.dispatcher import Dispatcher
+from bench.serve.items import Answer, NoWorkerError, VocodeError
 from bench.serve.metrics import Metrics
 from bench.serve.settings import BatchLimits, ServeSettings
 from bench.serve.workers import WorkerDiedError

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -30,14 +31,14 @@ def engine(small_weights: str) -> EngineSettings:
 def service(engine: EngineSettings) -> Iterator[Running]:
     """Two workers in processes of their own."""
     with running(ServeSettings(engine, devices=("cpu", "cpu"))) as found:
-        until(lambda: all(replica.facts for replica in found.service.dispatcher.replicas), 60)
+        until(lambda: all(replica.facts for replica in found.pool.replicas), 60)
         yield found
 
 
 def test_a_killed_worker_loses_nothing(service: Running) -> None:
     """One of two is killed under load: every request has its own answer, and two workers are ready again."""
     own, mels = network(), [mel(60 + index, index) for index in range(24)]
-    replicas = service.service.dispatcher.replicas
+    replicas = service.pool.replicas
     worker = replicas[0].worker
     assert isinstance(worker, ProcessWorker)
     pid = worker.pid
@@ -57,10 +58,10 @@ def test_a_killed_worker_loses_nothing(service: Running) -> None:
 
 def test_a_hung_worker_is_replaced(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that takes longer than any may is done by another worker, and the worker starts anew."""
-    replicas = service.service.dispatcher.replicas
+    replicas = service.pool.replicas
     worker = replicas[1].worker
     assert isinstance(worker, ProcessWorker)
-    monkeypatch.setattr("bench.serve.workers._RUN_LIMIT_S", 1.0)
+    monkeypatch.setattr("bench.serve.workers.RUN_LIMIT_S", 1.0)
     pid = worker.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
@@ -122,3 +123,24 @@ def test_threads_are_shared_out() -> None:
     count = os.cpu_count() or 1
     assert default_threads(1) == count
     assert default_threads(10 * count) == 1
+
+
+def test_engines_of_one_process_are_made_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's profiler, which looks at each engine's precision, takes down a process that starts it twice at once."""
+    inside, overlaps = threading.Semaphore(1), []
+
+    def make(_: EngineSettings) -> None:
+        overlaps.append(not inside.acquire(blocking=False))
+        time.sleep(0.02)
+        inside.release()
+        raise InputError("made")
+
+    monkeypatch.setattr("bench.serve.workers.Engine", make)
+
+    def start(_: int) -> None:
+        with pytest.raises(InputError, match="made"):
+            LocalWorker(EngineSettings(CASE)).start()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(start, range(4)))
+    assert overlaps == [False] * 4

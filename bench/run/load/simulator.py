@@ -1,4 +1,4 @@
-"""A service that is only times: what :mod:`bench.run.load.queueing` is held against, event by event."""
+"""A service that is only times, event by event: what :mod:`bench.run.load.queueing` asks, and is held against."""
 
 import heapq
 from collections.abc import Callable, Sequence

@@ -1,5 +1,6 @@
 """Queueing models against closed forms and against the simulator."""
 
+import heapq
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from bench.run.load.queueing import (
     Service,
     batch_capacity_per_s,
     erlang_c,
+    least_loaded_latency_s,
     mean_latency_s,
     mean_wait_s,
     workers_for,
@@ -80,6 +82,40 @@ def test_two_workers_carry_twice_the_rate() -> None:
     assert mean_latency_s(200, COST, FRAMES, 4, 2) == pytest.approx(mean_latency_s(100, COST, FRAMES, 4, 1))
 
 
+def least_loaded(arrivals: list[float], workers: int, items: int) -> float:
+    """The mean latency where each request joins the worker with the fewest; each worker takes what waits at it."""
+    waiting: list[list[float]] = [[] for _ in range(workers)]
+    running: list[list[float]] = [[] for _ in range(workers)]
+    events = [(arrival, -1) for arrival in arrivals]
+    latencies = []
+    heapq.heapify(events)
+    while events:
+        now, worker = heapq.heappop(events)
+        if worker < 0:
+            worker = min(range(workers), key=lambda one: len(waiting[one]) + len(running[one]))
+            waiting[worker].append(now)
+        else:
+            latencies += [now - arrival for arrival in running[worker]]
+            running[worker] = []
+        if waiting[worker] and not running[worker]:
+            running[worker], waiting[worker] = waiting[worker][:items], waiting[worker][items:]
+            heapq.heappush(events, (now + COST.seconds(FRAMES * len(running[worker])), worker))
+    return float(np.mean(latencies))
+
+
+@pytest.mark.parametrize("rho", [0.3, 0.6, 0.85])
+@pytest.mark.parametrize(("items", "workers"), [(1, 2), (1, 4), (8, 2), (8, 4)])
+def test_the_least_loaded_worker(rho: float, items: int, workers: int) -> None:
+    """Within a tenth of workers with queues of their own, event by event, and below a split at random."""
+    rate = workers * rho * batch_capacity_per_s(COST, FRAMES, items)
+    found = least_loaded(list(poisson(rate, 40_000 / rate, seed=5)), workers, items)
+    foretold = least_loaded_latency_s(rate, COST, FRAMES, items, workers)
+    assert foretold == pytest.approx(found, rel=0.1)
+    assert foretold < mean_latency_s(rate, COST, FRAMES, items, workers)
+    assert least_loaded_latency_s(rate, COST, FRAMES, items) == mean_latency_s(rate, COST, FRAMES, items)
+    assert least_loaded_latency_s(1e6, COST, FRAMES, items, workers) == math.inf
+
+
 def test_cost_is_fitted() -> None:
     """A planted line is found; a fixed part below nothing is none."""
     found = BatchCost.fit([100, 400, 1600], [COST.seconds(frames) for frames in (100, 400, 1600)])
@@ -95,7 +131,8 @@ def test_workers() -> None:
     needed = workers_for(3000, 6.57, COST, FRAMES, 8, latency_s=0.03)
     assert needed is not None
     rate = 3000 / 6.57
-    assert mean_latency_s(rate, COST, FRAMES, 8, needed) <= 0.03 < mean_latency_s(rate, COST, FRAMES, 8, needed - 1)
+    latencies = [least_loaded_latency_s(rate, COST, FRAMES, 8, workers) for workers in (needed - 1, needed)]
+    assert latencies[1] <= 0.03 < latencies[0]
     assert workers_for(1, 6.57, COST, FRAMES, 8, latency_s=0.03) == 1
     assert workers_for(1, 6.57, COST, FRAMES, 8, latency_s=0.001) is None
 
