@@ -88,7 +88,8 @@ def _processor_s(process: psutil.Process) -> float:
 
 def _killed(kind: str, seed: int, number: int, what: str, place: str) -> files.Finding:
     """A finding of a process that cannot say itself what it read: the file is made again."""
-    return files.Finding(kind, number, files.content(kind, number, seed), what, place)
+    content = files.content(kind, number, seed) if number >= 0 else b""
+    return files.Finding(kind, number, content, what, place)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -78,9 +78,12 @@ def _structured(data: dict[str, Any]) -> Record:
         if result is not None:
             data = {**data, "result": msgspec.convert(result, kind)}
         path = "$"
-        return msgspec.convert(data, Record, dec_hook=_as_it_is)
+        record = msgspec.convert(data, Record, dec_hook=_as_it_is)
     except msgspec.ValidationError as error:
         raise InputError(f"not a record: {str(error).replace('`$', f'`{path}')}") from error
+    if min(record.case.batch, record.case.frames) < 1:
+        raise InputError("not a record: a case has at least one mel of at least one frame - at `$.case`")
+    return record
 
 
 def _as_it_is(_: type[Result], value: Any) -> Any:
