@@ -266,9 +266,11 @@ def sounds(_: bytes, chance: random.Random) -> bytes:
             ("RF64", "FLOAT"),
         )
     )
+    if subtype not in ("FLOAT", "DOUBLE"):
+        samples = np.clip(np.nan_to_num(samples), -1, 1)[:, : 8 if form == "FLAC" else 17]
     made = io.BytesIO()
     try:
-        with soundfile.SoundFile(made, "w", rate, channels, subtype, format=form) as sound:
+        with soundfile.SoundFile(made, "w", rate, samples.shape[1], subtype, format=form) as sound:
             for start in range(0, len(samples), 4096):
                 sound.write(samples[start : start + 4096])
     except (soundfile.SoundFileError, ValueError):

@@ -110,6 +110,9 @@ def test_unknown_fields_are_ignored() -> None:
     assert load_record(json.dumps(data)) == whole_record()
 
 
+AS_JSON: dict[str, object] = {"version": "v3", "backend": "eager", "precision": "fp32", "batch": 1, "frames": 9}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -120,6 +123,8 @@ def test_unknown_fields_are_ignored() -> None:
         ({"result": {"timing": 3}}, r"Expected `object`, got `int` - at `\$\.result\.timing`"),
         ({"status": "splendid"}, r"\$\.status"),
         ({"case": None}, r"\$\.case"),
+        ({"case": {**AS_JSON, "frames": 0}}, r"at least one frame - at `\$\.case`"),
+        ({"case": {**AS_JSON, "batch": -1}}, r"at least one mel"),
     ],
 )
 def test_unreadable_records_are_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
