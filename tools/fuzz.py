@@ -12,6 +12,7 @@ Files are read in forked processes, twenty each, which a watch kills. Ends with 
 
 import argparse
 import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -38,6 +39,8 @@ FORK = multiprocessing.get_context("fork")
 def read_files(kind: str, folder: str, seed: int, pipe: Connection) -> None:
     """Reads spoiled files and sends the number of each, and every finding."""
     torch.set_num_threads(1)
+    # Decoders in C talk.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for finding in files.findings(kind, Path(folder), ROUNDS, seed, pipe.send):
         pipe.send(finding)
     pipe.send(None)

@@ -143,7 +143,7 @@ def test_nights_without_new_builds_know_nothing_of_builds() -> None:
     """Where the sides ran different builds, nights of one build do not count; nights of several do."""
     assert error(move(past=(0.0005, 20.0), rebuilt=True)) == error(move(rebuilt=True))
     variance, freedom = error(move(past=(0.0005, 20.0), rebuilt=True, past_rebuilt=True))
-    assert (variance, freedom) == (pytest.approx(0.001), 20.0)
+    assert (variance, freedom) == pytest.approx((0.001, 20.0))
 
 
 def test_nothing_is_known_better_than_a_tenth_of_a_percent() -> None:

@@ -158,7 +158,8 @@ def _lines(content: bytes, chance: random.Random, pattern: re.Pattern[bytes], va
         way = chance.random()
         if way < 0.8:
             value = chance.choice(values).encode()
-            lines[number] = pattern.sub(lambda match, value=value: match[1] + value, lines[number])
+            match = pattern.match(lines[number])
+            lines[number] = (match[1] if match else b"") + value
         elif way < 0.9:
             del lines[number]
         else:

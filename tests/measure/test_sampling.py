@@ -3,6 +3,7 @@
 import gc
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -191,7 +192,7 @@ def test_a_rule_at_its_bounds_is_possible() -> None:
     assert StopRule(min_rounds=1, max_rounds=1).max_rounds == 1
     for wrong in ({"time_limit_s": 0.0}, {"relative_width": 0.0}, {"time_limit_s": -1.0}):
         with pytest.raises(InputError, match="stop rule"):
-            StopRule(**wrong)
+            replace(StopRule(), **wrong)  # type: ignore[arg-type]
 
 
 def test_a_look_before_the_first_round_disturbs_none() -> None:

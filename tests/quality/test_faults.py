@@ -3,7 +3,7 @@
 import pytest
 
 from bench.quality.faults import Faults, faults
-from bench.quality.fidelity import Fidelity
+from bench.records.fidelity import Fidelity
 
 LIMITS = Faults(
     silence_db=60.0,
