@@ -10,11 +10,14 @@ from typing import Any
 import msgspec
 
 from bench.errors import InputError
+from bench.files import open_regular
 from bench.records.kind import KINDS, Result
 from bench.records.schema import FILE_NAME, SCHEMA_VERSION, Record
 from bench.records.upgrade import upgrade
 from bench.records.writing import append_line
 
+# A record is some kilobytes; what is longer is read in parts, which are no records.
+_LINE_LIMIT_BYTES = 64 << 20
 _FIELDS = frozenset(item.name for item in fields(Record))
 
 
@@ -135,13 +138,15 @@ def read_lines(file: Path) -> Iterator[Line]:
     Raises:
         InputError: the file cannot be read.
     """
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError as error:
-        raise InputError(f"cannot read records from {file}: {error.strerror}") from error
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield _line(number, line)
+    number = 0
+    with open_regular(file, "records") as source:
+        while raw := source.readline(_LINE_LIMIT_BYTES):
+            # Editors write a mark at the start, and line breaks of other systems.
+            text = raw.decode("utf-8" if number else "utf-8-sig", "replace")
+            for line in text.replace("\r\n", "\n").removesuffix("\n").replace("\r", "\n").split("\n"):
+                number += 1
+                if line.strip():
+                    yield _line(number, line)
 
 
 def _line(number: int, line: str) -> Line:

@@ -33,6 +33,7 @@ from bench.records.plan import PLAN_FILE, Plan, read_plan, write_plan
 from bench.records.run import load_run
 from bench.records.schema import FILE_NAME
 from bench.report.render import write_report
+from bench.report.sections.sounds import triples
 from bench.run.settings import Settings
 from bench.run.sweep import load_profile, profile_directory
 from bench.run.whole import _resumed
@@ -42,6 +43,7 @@ from tests.comparing import quality, record
 from tests.conftest import SMALL_V3, small_v3
 from tests.fuzz import spoiling
 from tests.small_vocoders import tiny
+from tests.synthetic_records import with_audio
 
 LIMIT_S = 10.0
 KEY = {"version": "v4", "backend": "tensorrt-onnx", "precision": "fp16"}
@@ -148,8 +150,16 @@ def _records(folder: Path, spoil: spoiling.Spoil) -> Target:
 
 
 def _report(folder: Path) -> Target:
-    target = _records(folder, spoiling.json_lines)
-    return Target(target.file, lambda: write_report(folder), target.spoil)
+    append_record(folder, record(1))
+    append_record(folder, with_audio(folder, quality(1, snr_db=60.0, samples=100, sample_rate=24000)))
+    return Target(folder / FILE_NAME, lambda: write_report(folder), spoiling.json_lines)
+
+
+def _sound(folder: Path) -> Target:
+    made = with_audio(folder, quality(1, snr_db=60.0, samples=100, sample_rate=24000))
+    append_record(folder, made)
+    run = load_run(folder)
+    return Target(folder / made.files["test"], lambda: triples(run, str, iter), spoiling.sounds)
 
 
 def _plan(folder: Path) -> Target:
@@ -212,13 +222,14 @@ MAKERS: dict[str, Maker] = {
     "records": partial(_records, spoil=spoiling.anywhere),
     "records' values": partial(_records, spoil=spoiling.json_lines),
     "report": _report,
+    "report's sound": _sound,
     "plan": _plan,
     "guide": partial(_guide, spoil=spoiling.anywhere),
     "guide's values": partial(_guide, spoil=spoiling.yaml_values),
     "engine": partial(_engine, spoil=spoiling.anywhere),
     "engine's header": partial(_engine, spoil=spoiling.header_values),
 }
-# Two of a report's ways are charts, which take half a second.
+# A report has charts, which take half a second.
 SLOW = ("report",)
 KINDS = tuple(MAKERS)
 

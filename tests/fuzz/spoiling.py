@@ -167,7 +167,7 @@ def _lines(content: bytes, chance: random.Random, pattern: re.Pattern[bytes], va
     return b"\n".join(lines)
 
 
-def tensors(_: bytes, chance: random.Random) -> bytes:
+def tensors(_content: bytes, chance: random.Random) -> bytes:
     """A checkpoint of which some entries are what no checkpoint should hold."""
     state: dict[Any, Any] = dict(_state())
     names = list(state)
@@ -236,7 +236,7 @@ def short_speech(form: str = "FLAC") -> bytes:
     return made.getvalue()
 
 
-def sounds(_: bytes, chance: random.Random) -> bytes:
+def sounds(_content: bytes, chance: random.Random) -> bytes:
     """A sound file of an odd rate, length, channels, form or content, at times changed as well."""
     if chance.random() < 0.2:
         # libsndfile's encoders of these die of what is no sound.
