@@ -10,11 +10,14 @@ from typing import Any
 import msgspec
 
 from bench.errors import InputError
+from bench.files import open_regular
 from bench.records.kind import KINDS, Result
 from bench.records.schema import FILE_NAME, SCHEMA_VERSION, Record
 from bench.records.upgrade import upgrade
 from bench.records.writing import append_line
 
+# A record is some kilobytes; what is longer is read in parts, which are no records.
+_LINE_LIMIT_BYTES = 64 << 20
 _FIELDS = frozenset(item.name for item in fields(Record))
 
 
@@ -78,9 +81,12 @@ def _structured(data: dict[str, Any]) -> Record:
         if result is not None:
             data = {**data, "result": msgspec.convert(result, kind)}
         path = "$"
-        return msgspec.convert(data, Record, dec_hook=_as_it_is)
+        record = msgspec.convert(data, Record, dec_hook=_as_it_is)
     except msgspec.ValidationError as error:
         raise InputError(f"not a record: {str(error).replace('`$', f'`{path}')}") from error
+    if min(record.case.batch, record.case.frames) < 1:
+        raise InputError("not a record: a case has at least one mel of at least one frame - at `$.case`")
+    return record
 
 
 def _as_it_is(_: type[Result], value: Any) -> Any:
@@ -132,13 +138,15 @@ def read_lines(file: Path) -> Iterator[Line]:
     Raises:
         InputError: the file cannot be read.
     """
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError as error:
-        raise InputError(f"cannot read records from {file}: {error.strerror}") from error
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield _line(number, line)
+    number = 0
+    with open_regular(file, "records") as source:
+        while raw := source.readline(_LINE_LIMIT_BYTES):
+            # Editors write a mark at the start, and line breaks of other systems.
+            text = raw.decode("utf-8" if number else "utf-8-sig", "replace")
+            for line in text.replace("\r\n", "\n").removesuffix("\n").replace("\r", "\n").split("\n"):
+                number += 1
+                if line.strip():
+                    yield _line(number, line)
 
 
 def _line(number: int, line: str) -> Line:

@@ -11,7 +11,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +71,10 @@ class RayCases:
         do = self._ray.remote(**self._resources(), max_retries=_RETRIES)(do_case)
         for kind, case in jobs:
             self._tasks[kind, case] = do.remote(kind, case, shared, end_at, os.environ.get(_THREADS))
+
+    def probe(self, _: Iterable[Case]) -> Mapping[str, str]:
+        """Nothing: what runs on another machine is asked there."""
+        return {}
 
     def perform(self, kind: Kind, case: Case) -> Record:
         """The record of a case, whatever happened; waits for it."""

@@ -3,6 +3,7 @@
 import gc
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,3 +161,54 @@ def test_the_garbage_collector_rests_during_rounds_and_works_again() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("rounds", "elapsed_s", "reason"),
+    [
+        (10, 9.9, None),
+        (10, 10.0, "time_limit"),
+        (9, 99.0, None),
+        (19, 9.9, None),
+        (20, 0.0, "max_rounds"),
+    ],
+)
+def test_limits_of_a_rule_are_reached_at_their_number(rounds: int, elapsed_s: float, reason: str | None) -> None:
+    """Samples that never settle go on up to a limit, and no further."""
+    rule = StopRule(min_rounds=10, min_time_s=0.0, time_limit_s=10.0, max_rounds=20)
+    assert rule.reason([1.0, 2.0, 3.0, 4.0] * 4 + [1.0] * 4, elapsed_s) == ("max_rounds")
+    assert rule.reason(([1.0, 2.0, 3.0, 4.0] * 5)[:rounds], elapsed_s) == reason
+
+
+def test_the_shortest_time_is_the_sum_of_the_samples() -> None:
+    """Ten rounds of 50 ms are half a second; a millisecond less is not."""
+    rule = StopRule(min_rounds=6, min_time_s=0.5)
+    assert rule.reason([50.0] * 10, 0.0) == "stable"
+    assert rule.reason([50.0] * 9 + [49.0], 0.0) is None
+
+
+def test_a_rule_at_its_bounds_is_possible() -> None:
+    """One round, and as many at least as at most; no time and no width are none."""
+    assert StopRule(min_rounds=1, max_rounds=1).max_rounds == 1
+    for wrong in ({"time_limit_s": 0.0}, {"relative_width": 0.0}, {"time_limit_s": -1.0}):
+        with pytest.raises(InputError, match="stop rule"):
+            replace(StopRule(), **wrong)  # type: ignore[arg-type]
+
+
+def test_a_look_before_the_first_round_disturbs_none() -> None:
+    """What the machine did before is not the case's."""
+    sampled = disturbed([HOT], [1.0], StopRule(min_rounds=6, min_time_s=0))
+    assert sampled.marked is None
+
+
+def test_half_of_the_rounds_disturbed_is_not_most() -> None:
+    """Six of twelve leave an answer; the most frequent cause is the one that is said."""
+    cold = frozenset({"cold"})
+    sampled = disturbed([frozenset(), *[HOT, frozenset()] * 20], [1.0], StopRule(min_rounds=6, min_time_s=0))
+    assert sampled.marked == Marked(6, 12, {"hot": 6}, (1.0,) * 6)
+    sampled = disturbed(
+        [frozenset(), cold, *[HOT] * 8, *[frozenset()] * 6], [1.0], StopRule(min_rounds=6, min_time_s=0)
+    )
+    assert sampled.marked is not None
+    assert sampled.marked.causes == {"cold": 1, "hot": 8}
+    assert sampled.marked.unstable == "9 of 15 rounds were disturbed: hot."

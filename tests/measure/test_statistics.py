@@ -124,3 +124,52 @@ def test_percentiles_are_blank_without_samples() -> None:
 def test_median_deviation_ignores_an_outlier() -> None:
     """One wild sample does not move the deviation."""
     assert median_deviation([1, 2, 3, 4, 1000]) == 1
+
+
+def test_few_or_equal_rounds_are_taken_for_independent() -> None:
+    """Under six rounds nothing shows how they follow one another, and among equal ones neither."""
+    assert correlation_time([1, 1, 1, 2, 2]) == 1.0
+    assert correlation_time([3] * 50) == 1.0
+    assert effective_rounds([1, 2, 3, 4, 5]) == 5.0
+
+
+def test_correlation_time_is_the_sum_by_hand() -> None:
+    """Blocks of four that alternate: signs, their correlations with the bias put back, and the largest partial sum."""
+    values = [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0] * 4
+    signs = np.sign(np.array(values) - 1.5)
+    sums, best = 1.0 + 1 / 32, 1.0
+    for lag in range(1, 32):
+        sums += 2 * (float(signs[lag:] @ signs[:-lag]) / 32 + 1 / 32)
+        best = max(best, sums)
+        if lag >= 5 * max(sums, 1.0):
+            break
+    assert correlation_time(values) == pytest.approx(best)
+
+
+def test_a_ratio_that_does_not_move_is_known() -> None:
+    """Six rounds are enough; equal ratios leave no interval."""
+    assert ratio_interval([2.0] * 6, [4.0] * 6, seed=0) == (0.5, 0.5)
+    assert ratio_interval([2.0] * 5, [4.0] * 5, seed=0) is None
+    with pytest.raises(ValueError, match="1 and 2 rounds"):
+        ratio_interval([1.0], [1.0, 2.0], seed=0)
+
+
+def test_two_processes_have_an_interval() -> None:
+    """Of one degree of freedom: 12.7 standard errors."""
+    low, high = process_interval([1.0, np.exp(0.02)]) or (0.0, 0.0)
+    assert (np.log(low), np.log(high)) == pytest.approx((0.01 - 12.7062 * 0.01, 0.01 + 12.7062 * 0.01), rel=1e-4)
+
+
+def test_an_interval_of_correlated_rounds_takes_the_ranks_of_as_many_as_they_are_worth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hundred rounds worth 25: the rank among 25 is 8, four times as far into a hundred."""
+    monkeypatch.setattr(statistics, "correlation_time", lambda _: 4.0)
+    rank = next(k for k in range(25) if binom.cdf(k, 25, 0.5) >= 0.025)
+    assert rank == 8
+    assert median_interval(np.arange(1, 101)) == (32.0, 69.0)
+
+
+def test_a_percentile_needs_exactly_its_floor() -> None:
+    """64 samples for the 90th."""
+    assert percentile([1.0] * 64, 90, 64) == 1.0

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -110,6 +111,9 @@ def test_unknown_fields_are_ignored() -> None:
     assert load_record(json.dumps(data)) == whole_record()
 
 
+AS_JSON: dict[str, object] = {"version": "v3", "backend": "eager", "precision": "fp32", "batch": 1, "frames": 9}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -120,6 +124,8 @@ def test_unknown_fields_are_ignored() -> None:
         ({"result": {"timing": 3}}, r"Expected `object`, got `int` - at `\$\.result\.timing`"),
         ({"status": "splendid"}, r"\$\.status"),
         ({"case": None}, r"\$\.case"),
+        ({"case": {**AS_JSON, "frames": 0}}, r"at least one frame - at `\$\.case`"),
+        ({"case": {**AS_JSON, "batch": -1}}, r"at least one mel"),
     ],
 )
 def test_unreadable_records_are_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -133,7 +139,7 @@ def test_unreadable_records_are_named(tmp_path: Path, change: dict[str, object],
 
 def test_not_a_run(tmp_path: Path) -> None:
     """A directory without records, a file of something else and a line that is no object are refused."""
-    with pytest.raises(InputError, match="cannot read records"):
+    with pytest.raises(InputError, match="does not exist"):
         read_records(tmp_path)
     other = tmp_path / "notes.txt"
     other.write_text("hello\n", encoding="utf-8")
@@ -142,6 +148,30 @@ def test_not_a_run(tmp_path: Path) -> None:
     other.write_text("[1, 2]\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"line 1.*JSON object"):
         read_records(other)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "link"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    """A pipe without a writer, a device without an end and a link to itself are no records."""
+    file = tmp_path / FILE_NAME
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("/dev/zero" if kind == "device" else file)
+    words = {"pipe": "is a pipe", "device": "is a device", "link": "leads back to itself"}
+    with pytest.raises(InputError, match=words[kind]):
+        list(read_lines(file))
+
+
+@pytest.mark.parametrize(("mark", "ending"), [("\ufeff", "\n"), ("", "\r\n"), ("", "\r"), ("\ufeff", "\r\n")])
+def test_marks_and_line_breaks_of_editors_cost_nothing(tmp_path: Path, mark: str, ending: str) -> None:
+    """A byte order mark and other systems' line breaks; lines keep their numbers."""
+    text = mark + ending.join([dump_record(FAILED), "", dump_record(FAILED), "x"])
+    (tmp_path / FILE_NAME).write_bytes(text.encode())
+    found = list(read_lines(tmp_path / FILE_NAME))
+    assert [(line.number, line.record, line.torn) for line in found] == [
+        (1, FAILED, False), (3, FAILED, False), (4, None, True)
+    ]  # fmt: skip
 
 
 def test_lines_are_told_apart(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_the_baseline_brings_its_section(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "cannot read records"),
+        (["nowhere"], "does not exist"),
         (["run", "--baseline", "nowhere"], "nowhere"),
         (["run", "--out", "."], "not a file name"),
     ],

@@ -1,4 +1,5 @@
 import base64
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -6,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 import bench.report.sections.sounds
 from bench.case import Case
@@ -83,6 +85,18 @@ def test_a_missing_a_broken_and_a_foreign_file_are_said(tmp_path: Path) -> None:
     found, notes = triples(run, link, same)
     assert found == []
     assert ["missing" in notes[0], "no sound file" in notes[1], "outside the run" in notes[2]] == [True] * 3
+
+
+def test_a_pipe_and_a_sound_without_end_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe without a writer is not waited for, a sound that unfolds to more than a page needs is not decoded."""
+    os.mkfifo(tmp_path / "pipe.wav")
+    soundfile.write(tmp_path / "long.flac", np.zeros(100_000), 24_000)
+    monkeypatch.setattr(bench.report.sections.sounds, "_MOST", 99_999)
+    files = {"reference": "pipe.wav", "test": "long.flac", "difference": "nul\0.wav"}
+    run = load_run(write_run(tmp_path, [replace(quality_record(CASE), files=files)]))
+    found, notes = triples(run, link, same)
+    assert found == []
+    assert len(notes) == 3
 
 
 def test_failures_come_first_and_every_configuration_once(tmp_path: Path) -> None:

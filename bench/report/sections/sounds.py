@@ -12,8 +12,11 @@ import numpy as np
 import soundfile
 from markupsafe import Markup
 from matplotlib.image import imsave
+from numpy.typing import NDArray
 from scipy.signal import ShortTimeFFT, get_window
 
+from bench.errors import InputError
+from bench.files import read_bytes
 from bench.records.rows import Row
 from bench.records.run import Run
 from bench.records.schema import Record
@@ -25,6 +28,8 @@ from bench.run.progress import progress
 
 ROLES = ("reference", "test", "difference")
 SOUND_BYTES = 4 * 2**20
+# Most bytes of a sound file, and most samples in it: over ten minutes, where a few kilobytes may unfold to gigabytes.
+_MOST = 1 << 26
 _TRIPLES = 12
 _RANGE_DB = 90
 _CLIPS = 0.9999
@@ -129,6 +134,20 @@ def _choose(rows: list[Row]) -> list[Row]:
     return [row for *_, row in sorted(ranked, key=lambda item: item[:3])]
 
 
+def _read(path: Path) -> tuple[bytes, NDArray[np.float32], int]:
+    """Content, samples ``(samples, channels)`` and rate of a sound file.
+
+    Raises:
+        InputError: it is no file, or larger than a sound of a run.
+        SoundFileError: it is no sound.
+    """
+    content = read_bytes(path, "sound", _MOST)
+    with soundfile.SoundFile(io.BytesIO(content)) as sound:
+        if sound.frames * sound.channels > _MOST:
+            raise InputError(f"sound {path} is too long")
+        return content, sound.read(dtype="float32", always_2d=True), sound.samplerate
+
+
 def _triple(
     run: Run, row: Row, name: str, left: int, link: Callable[[Path], str]
 ) -> tuple[Triple | None, int, list[str]]:
@@ -136,14 +155,14 @@ def _triple(
     sounds, problems, used = [], [], 0
     reference_db: float | None = None
     for role, relative in _sound_files(row).items():
-        path = (run.directory / relative).resolve()
+        # No path holds a NUL.
+        path = (run.directory / relative.replace("\0", "")).resolve()
         if not path.is_relative_to(run.directory.resolve()):
             problems.append(f"{row.case.id}: the {role} file {relative!r} lies outside the run and is left out.")
             continue
         try:
-            content = path.read_bytes()
-            audio, sample_rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-        except (OSError, soundfile.SoundFileError):
+            content, audio, sample_rate = _read(path)
+        except (InputError, OSError, TypeError, soundfile.SoundFileError):
             problems.append(f"{row.case.id}: the {role} file {relative!r} is missing or no sound file.")
             continue
         mono = audio[:, 0]
