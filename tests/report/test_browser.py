@@ -106,9 +106,9 @@ def load_of(case: Case) -> Record:
         )
         for loop in ("closed", "open", "speakers")
         for batching in (True, False)
-        for size in (1, 2, 4, 8, 16, 32)
+        for size in (1, 4, 16, 64)
     ]  # fmt: skip
-    memory = tuple(MemoryPoint(5.0 * place, (1000 + place) * 2**20, 2**29) for place in range(60))
+    memory = tuple(MemoryPoint(5.0 * place, (1000 + place) * 2**20, 2**29) for place in range(12))
     load = Load(
         utterances="one length",
         plan="standard",
@@ -158,6 +158,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.binary_location = CHROMIUM
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    # axe looks at every mark of every figure; a machine with other work takes its time.
+    browser.set_script_timeout(150)
     yield browser
     browser.quit()
 
