@@ -26,9 +26,9 @@ def facts(run: Run) -> list[tuple[str, str]]:
     records = [row.record for row in run.rows]
     environment: defaultdict[str, Counter[str]] = defaultdict(Counter)
     # Records of one machine differ little in theirs, so that each text is taken apart once.
-    for text, times in Counter(json.dumps(record.environment) for record in records).items():
+    for text, often in Counter(json.dumps(record.environment) for record in records).items():
         for name, value in _flatten(json.loads(text)).items():
-            environment[name][value] += times
+            environment[name][value] += often
     described = sum(1 for record in records if record.environment)
     lines = [(name, _distinct(values, described)) for name, values in environment.items()]
     for name, texts in (
