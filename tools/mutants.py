@@ -41,15 +41,8 @@ OPERATORS = (
 # What no float can do is noticed by any test that comes past.
 TRIVIAL = ("RShift", "LShift", "BitOr", "BitAnd", "BitXor", "Is", "IsNot", "Invert")
 LIBRARIES = (
-    "numpy",
-    "scipy.stats",
-    "scipy.signal",
-    "torch",
-    "pandas",
-    "librosa",
-    "hypothesis",
-    "auraloss.freq",
-    "pytest",
+    *("numpy", "scipy.stats", "scipy.signal", "torch", "pandas", "librosa", "auraloss.freq", "pyloudnorm", "soundfile"),
+    *("cattrs", "msgspec", "psutil", "platformdirs", "hypothesis", "pytest", "pytest_benchmark.plugin"),
 )
 FOLDERS = ("bench", "tests", "reports", "tools", "docs", "pyproject.toml", "conftest.py", "README.md")
 
@@ -183,10 +176,12 @@ def _test(tests: Sequence[str], tree: Path) -> None:
     for stream in (0, 1, 2):
         os.dup2(silence, stream)
     os.chdir(tree)
-    os.environ["PYTHONPATH"] = str(tree)
+    # Other plugins take longer to load than most tests to run.
+    os.environ |= {"PYTHONPATH": str(tree), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     sys.path.insert(0, str(tree))
     sys.dont_write_bytecode = True
-    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--benchmark-disable", *tests]))
+    plugins = ["-p", "no:cacheprovider", "-p", "pytest_benchmark.plugin", "--benchmark-disable"]
+    os._exit(pytest.main(["-x", "-q", *plugins, *tests]))
 
 
 def seconds(modules: dict[str, list[str]], tree: Path) -> dict[str, float]:

@@ -139,6 +139,25 @@ def test_earlier_nights_take_the_place_of_what_is_assumed() -> None:
     assert variance == pytest.approx(2 * 0.0001 + (0.008 / 2 / 2 - 0.0001))
 
 
+def test_nights_count_for_as_many_runs_as_there_are() -> None:
+    """Three runs of the base against one: each has the nights' spread, tonight has what it shows beyond them."""
+    variance, _ = error(move((ROUNDS,) * 3, past=(0.0005, 8.0)))
+    assert variance == pytest.approx(0.0005 * (np.pi / 6 + 1))
+    variance, _ = error(move((ROUNDS,), (Spread(1, rounds=0.0009),) * 3, past=(0.0005, 8.0)))
+    assert variance == pytest.approx(0.0005 * (1 + np.pi / 6) + 0.0004 * np.pi / 6)
+
+
+@pytest.mark.parametrize(
+    ("nights", "shared", "known"), [(8.0, 1, True), (7.0, 1, False), (0.0, 2, True), (0.0, 1, False)]
+)
+def test_what_is_known_of_runs_of_the_same_thing(nights: float, shared: int, known: bool) -> None:
+    """Processes on both sides, or eight degrees of freedom of earlier nights."""
+    one = move((Spread(shared),), (Spread(shared),), past=(0.0005, nights))
+    assert one.known is known
+    assert one.replicated is (shared > 1)
+    assert not move((Spread(2),), (Spread(1),)).replicated
+
+
 def test_nights_without_new_builds_know_nothing_of_builds() -> None:
     """Where the sides ran different builds, nights of one build do not count; nights of several do."""
     assert error(move(past=(0.0005, 20.0), rebuilt=True)) == error(move(rebuilt=True))
@@ -168,6 +187,8 @@ def test_many_cases_show_how_far_nights_differ(sd: float, expected: float) -> No
     found, freedom = errors([move(value=value) for value in values], metric, pooled)
     assert found[0] ** 2 == pytest.approx(2 * 0.0004 + 2 * expected, rel=0.03)
     assert freedom[0] == pytest.approx(welch((0.0008, 18), (2 * expected, 10 + 401 / 2)), rel=0.05)
+    enough, _ = errors([move(value=value) for value in values], metric, replace(pooled, pool_cases=401))
+    assert enough[0] == found[0]
     alone, _ = errors([move(value=value) for value in values], metric, replace(pooled, pool_cases=402))
     assert alone[0] ** 2 == pytest.approx(0.001)
 

@@ -32,3 +32,38 @@ def test_a_fault_whose_code_is_gone_is_an_error() -> None:
     gone = {"named": [{"name": "x", "module": "bench/case.py", "before": "no such code", "after": ""}]}
     with pytest.raises(SystemExit, match="stands 0 times"):
         list(mutants.named(gone, ""))
+
+
+@pytest.mark.parametrize(
+    ("operator", "wanted"),
+    [
+        ("core/ReplaceBinaryOperator_Add_Sub", True),
+        ("core/ReplaceBinaryOperator_Add_RShift", False),
+        ("core/ReplaceBinaryOperator_BitOr_BitAnd", True),
+        ("core/ReplaceComparisonOperator_Lt_LtE", True),
+        ("core/ReplaceComparisonOperator_Eq_Is", False),
+        ("core/ReplaceUnaryOperator_Delete_Not", True),
+        ("core/AddNot", True),
+        ("core/NumberReplacer", True),
+        ("core/RemoveDecorator", False),
+    ],
+)
+def test_mutants_that_any_test_would_notice_are_not_drawn(operator: str, wanted: bool) -> None:
+    """What ends in a TypeError on floats says nothing of tests."""
+    assert mutants.telling(operator) is wanted
+
+
+@pytest.mark.parametrize(
+    ("changed", "otherwise"),
+    [
+        ("def f(x: int | None) -> int:\n    y: int = x + 1\n    return y\n", False),
+        ("def f(x: int + None) -> float:\n    y: str = x + 1\n    return y\n", False),
+        ("def f(x: int | None) -> int:\n    y: int = x - 1\n    return y\n", True),
+        ("def f(x: int | None) -> int:\n    y: int = x + 2\n    return y\n", True),
+        ("def f(x: int | None) -> int:\n    y: int = x +\n    return y\n", False),
+    ],
+)
+def test_an_annotation_is_no_mutant(changed: str, otherwise: bool) -> None:
+    """It computes nothing; what is no Python is none either."""
+    code = "def f(x: int | None) -> int:\n    y: int = x + 1\n    return y\n"
+    assert mutants._computes_otherwise(code, changed) is otherwise
