@@ -11,6 +11,7 @@ from bench.errors import InputError, first_line
 # What this machine's own instance keeps answers in; they are taken out at once.
 _STORE_BYTES = 256 << 20
 _ADDRESS = "RAY_ADDRESS"
+NICENESS = "RAY_worker_niceness"
 
 
 def find_ray(needs: str) -> Any:
@@ -24,6 +25,8 @@ def find_ray(needs: str) -> Any:
     """
     # Nothing is sent anywhere unless the user says so.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray runs its workers at niceness 15; what is measured or served in them shall have the user's own.
+    os.environ.setdefault(NICENESS, "0")
     try:
         import ray
     except ModuleNotFoundError:

@@ -13,12 +13,12 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.case import Case
-from bench.cluster import connected, find_ray
+from bench.cluster import NICENESS, connected, find_ray
 from bench.errors import first_line
 from bench.records.jsonl import dump_record, load_record
 from bench.records.schema import FILE_NAME, Record, Status
@@ -33,6 +33,19 @@ from bench.run.settings import Settings
 _RETRIES = 1
 _LOOK_S = 0.5
 _THREADS = "OMP_NUM_THREADS"
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a case's process has from the sweep's, and Ray would set otherwise.
+
+    Attributes:
+        threads: ``OMP_NUM_THREADS``; None where it is not set.
+        niceness: Other work goes before a process of more.
+    """
+
+    threads: str | None
+    niceness: int
 
 
 class RayCases:
@@ -68,9 +81,10 @@ class RayCases:
         # The clocks of machines have only the time of day in common.
         end_at = None if end_s is None else time.time() + end_s - time.monotonic()
         shared = self._ray.put((self._settings, replace(limits, end_s=None), self._about))
+        here = Process(os.environ.get(_THREADS), os.nice(0))
         do = self._ray.remote(**self._resources(), max_retries=_RETRIES)(do_case)
         for kind, case in jobs:
-            self._tasks[kind, case] = do.remote(kind, case, shared, end_at, os.environ.get(_THREADS))
+            self._tasks[kind, case] = do.remote(kind, case, shared, end_at, here)
 
     def probe(self, _: Iterable[Case]) -> Mapping[str, str]:
         """Nothing: what runs on another machine is asked there."""
@@ -136,7 +150,7 @@ class RayCases:
 
 
 def do_case(
-    kind: Kind, case: Case, shared: tuple[Settings, Limits, About], end_at: float | None, threads: str | None
+    kind: Kind, case: Case, shared: tuple[Settings, Limits, About], end_at: float | None, here: Process
 ) -> tuple[str, dict[str, bytes]]:
     """One case, where Ray has put it.
 
@@ -145,15 +159,22 @@ def do_case(
         case: With which case.
         shared: Settings and limits of the run, and what is known of it.
         end_at: The time of day at which the sweep's time is over; None for no limit.
-        threads: The sweep's ``OMP_NUM_THREADS``, in place of Ray's.
+        here: The sweep's process, in place of Ray's.
 
     Returns:
         A line of ``records.jsonl``, and the files beside it by their name in the run's folder.
     """
     settings, limits, about = shared
     os.environ.pop(_THREADS, None)
-    if threads is not None:
-        os.environ[_THREADS] = threads
+    if here.threads is not None:
+        os.environ[_THREADS] = here.threads
+    if os.nice(0) > here.niceness:
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, here.niceness)
+        except PermissionError:
+            reason = f"Ray's processes have niceness {os.nice(0)} there: start it with {NICENESS}=0."
+            record = bare_record(case, settings, kind.record_kind)
+            return dump_record(replace(record, status=Status.SKIPPED, reason=reason)), {}
     limits = replace(
         limits,
         memory_bytes=limits.memory_bytes or default_memory_bytes(),

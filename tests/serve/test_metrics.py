@@ -5,7 +5,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.serve.metrics import DEFINITIONS, Metrics, Type, table
+from bench.serve.metrics import DEFINITIONS, Metrics, Tally, Type, table
 from tests.docs import ROOT
 
 
@@ -43,3 +43,18 @@ def test_values() -> None:
 def test_the_page_has_the_table() -> None:
     """docs/serve.md shows the definitions as they are."""
     assert table() in (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+
+
+def test_a_tally_is_counted_elsewhere() -> None:
+    """What one process counts is the same in another's metrics, under the worker's own name, and once."""
+    tally, found = Tally(), Metrics()
+    tally.add("vocoder_fallbacks_total", backend="fused")
+    tally.observe("vocoder_batch_seconds", 0.5, worker="0")
+    tally.set("vocoder_queue_items", 3, worker="0")
+    tally.set("vocoder_worker_ready", 1, worker="0", device="cpu")
+    for _ in range(2):
+        found.take(tally.drain(), worker="abc", without="vocoder_worker_ready")
+    assert found.value("vocoder_fallbacks_total", backend="fused") == 1
+    assert found.value("vocoder_batch_seconds_sum", worker="abc") == 0.5
+    assert found.value("vocoder_queue_items", worker="abc") == 3
+    assert b"vocoder_worker_ready{" not in found.text()
