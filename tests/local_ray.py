@@ -31,6 +31,7 @@ def local_ray() -> Iterator[None]:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     try:
         ray.init(
+            address="local",
             num_cpus=2,
             include_dashboard=False,
             object_store_memory=80 << 20,
