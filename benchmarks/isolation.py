@@ -57,6 +57,8 @@ def main() -> int:
         for _ in range(given.pairs):
             for in_process in map(bool, order.permutation(2)):
                 medians[in_process].append(median_ms(case, settings, in_process=in_process))
+            worker, own = medians[False][-1], medians[True][-1]
+            print(f"worker {worker:.3f} ms, in-process {own:.3f} ms: {worker / own:.4f}", flush=True)
     ratio = float(np.median(medians[False]) / np.median(medians[True]))
     interval = ratio_interval(medians[False], medians[True], 0)
     if interval is None:

@@ -213,6 +213,57 @@ def test_levels_that_earlier_nights_had_are_no_news() -> None:
     assert found.reason == "earlier nights had this level too, and left it again"
 
 
+BUILT = replace(TIME, build_sd=0.05)
+
+
+def built(run_id: str, level: float, engines: str | None, builds: tuple[int, ...] = (0, 0, 0)) -> Observation:
+    item = seen(run_id, level)
+    assert item.processes is not None
+    return replace(item, engines=engines, processes=replace(item.processes, builds=builds))
+
+
+def test_another_build_may_lie_elsewhere() -> None:
+    """Where the sides ran different builds, how far builds lie apart is part of the error; of one build it is not."""
+    found = change([built("base", 1.0, "a")], [built("new", 1.1, "b")], BUILT)
+    error = math.sqrt(ERROR**2 + 2 * 0.05**2)
+    assert found.verdict is Verdict.UNCLEAR
+    assert found.p_adjusted == pytest.approx(2 * stats.t.sf(0.1 / error, 4), rel=1e-3)
+    for engines in ("a", None):
+        assert change([built("base", 1.0, engines)], [built("new", 1.1, engines)], BUILT).verdict is Verdict.SLOW
+
+
+def test_several_builds_on_both_sides_show_it_themselves() -> None:
+    """On one side only they do not."""
+    for base, new, verdict in (
+        ((0, 1, 2), (0, 1, 2), Verdict.SLOW),
+        ((0, 1, 2), (0, 0, 0), Verdict.UNCLEAR),
+        ((0, 0, 0), (0, 1, 2), Verdict.UNCLEAR),
+    ):
+        found = change([built("base", 1.0, "a", base)], [built("new", 1.1, "b", new)], BUILT)
+        assert found.verdict is verdict
+
+
+@pytest.mark.parametrize(("builds", "verdict"), [(3, Verdict.SLOW), (2, Verdict.UNCLEAR)])
+def test_nights_of_three_builds_know_how_far_builds_lie_apart(builds: int, verdict: Verdict) -> None:
+    """Ten nights alike of as many builds leave no room for a change of ten per cent."""
+
+    def single(run_id: str, level: float, engines: str) -> Observation:
+        rounds = Rounds((level,) * 10, None, (level,) * 4)
+        return replace(built(run_id, level, engines), processes=None, rounds=rounds)
+
+    past = [single(f"night-{number}", 1.0, f"engine {number % builds}") for number in range(10)]
+    found = change([single("base", 1.0, "a")], [single("new", 1.1, "b")], BUILT, past)
+    assert found.verdict is verdict
+
+
+def test_the_newest_run_of_a_side_has_its_tier() -> None:
+    """What an older run's sound was is no change of tonight."""
+    key = ("quality", "x")
+    base, new = ([sound(f"{side}-{tier}", 60.0, tier) for tier in ("fail", "pass")] for side in ("base", "new"))
+    changes, _, _ = judge({key: (base, new)}, {}, replace(ALONE, metrics={}))
+    assert [item.reason for item in changes[key]] == ["pass"]
+
+
 def test_one_process_says_what_is_missing() -> None:
     """Without replicates or history an unclear time points to both; a known one does not."""
     single = replace(TIME, process_sd=0.03)

@@ -9,6 +9,7 @@ from scipy import stats
 from bench.compare.noise import (
     Rounds,
     batch_means,
+    clipped,
     clipped_level,
     half_scale,
     holm,
@@ -95,6 +96,12 @@ def test_too_few_or_impossible_rounds_have_no_level(bad: list[float]) -> None:
     assert reduce_rounds(bad) is None
     assert clipped_level(bad) is None
     assert relative_variance_of_mean(bad) is None
+
+
+def test_clipping_is_at_three_scaled_deviations_on_both_sides() -> None:
+    """About 4 the deviations are 3, 2, 0, 4 and 96: three times 1.4826 times 3 either way."""
+    np.testing.assert_allclose(clipped(np.array([1.0, 2.0, 4.0, 8.0, 100.0])), [1, 2, 4, 8, 4 + 9 * 1.4826])
+    np.testing.assert_allclose(clipped(np.array([7.0, 6.0, 4.0, 0.0, -92.0])), [7, 6, 4, 0, 4 - 9 * 1.4826])
 
 
 def test_six_rounds_have_a_level_that_an_outlier_does_not_carry_away() -> None:
