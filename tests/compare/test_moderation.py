@@ -46,3 +46,23 @@ def test_nothing_is_no_prior() -> None:
     assert fit_prior(np.zeros(5), np.full(5, 4.0)) == NO_PRIOR
     variance, freedom = Prior(4.0, 10.0).moderate(np.array([1.0]), np.array([20.0]))
     assert (variance.item(), freedom.item()) == (2.0, 30.0)
+
+
+def test_the_fit_is_that_of_its_moments() -> None:
+    """Mean and variance of log variances, less their own error, are digamma and trigamma of half the freedoms."""
+    variances, freedoms = np.array([0.2, 1.0, 9.0]), np.array([4.0, 6.0, 3.0])
+    half = freedoms / 2
+    logs = np.log(variances) - special.digamma(half) + np.log(half)
+    excess = logs.var(ddof=1) - special.polygamma(1, half).mean()
+    assert excess > 0
+    prior = fit_prior(variances, freedoms)
+    assert special.polygamma(1, prior.freedom / 2) == pytest.approx(excess, rel=1e-6)
+    middle = logs.mean() + special.digamma(prior.freedom / 2) - np.log(prior.freedom / 2)
+    assert np.log(prior.variance) == pytest.approx(middle)
+
+
+def test_two_cases_are_enough_and_a_zero_counts_as_little() -> None:
+    """A variance of none is taken for a hundred thousandth of the middle one of the others."""
+    assert fit_prior(np.array([1.0, 1.0]), np.full(2, 4.0)).freedom == MOST_FREEDOM
+    with_zero, with_little = (fit_prior(np.array([least, 2.0, 4.0, 8.0]), np.full(4, 4.0)) for least in (0.0, 4.0e-5))
+    assert with_zero == pytest.approx(with_little)

@@ -168,6 +168,7 @@ def test_the_garbage_collector_rests_during_rounds_and_works_again() -> None:
     [
         (10, 9.9, None),
         (10, 10.0, "time_limit"),
+        (11, 10.0, "time_limit"),
         (9, 99.0, None),
         (19, 9.9, None),
         (20, 0.0, "max_rounds"),

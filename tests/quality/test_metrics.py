@@ -218,3 +218,19 @@ def test_lsd_is_floored_80_db_under_the_largest_bin() -> None:
     assert spectral.log_spectral_distance_db(reference, test) == pytest.approx(10 / np.sqrt(2))
     assert spectral.log_spectral_distance_db(test, reference) == pytest.approx(10 / np.sqrt(2))
     assert spectral.log_spectral_distance_db(reference, np.array([[1.0], [0.0]])) == 0.0
+
+
+def test_mel_l1_and_a_bands_level_by_hand() -> None:
+    """A mean of magnitudes; a ratio of powers, but for a band with less than 80 dB under the largest bin."""
+    assert spectral.mel_l1(np.array([[1.0, 2.0]]), np.array([[3.0, -3.0]])) == 3.5
+    reference, test = np.array([[1.0, 1.0], [1e-8, 0.0], [4e-8, 1e-8]]), np.full((3, 2), 5e-9)
+    assert spectral.band_level_change_db(reference, test, slice(0, 1)) == pytest.approx(10 * np.log10(5e-9))
+    assert spectral.band_level_change_db(reference, test, slice(1, 2)) is None
+    assert spectral.band_level_change_db(reference, test, slice(2, 3)) == pytest.approx(10 * np.log10(0.2))
+
+
+@pytest.mark.parametrize(("rate", "size"), [(16000, 1024), (24000, 1024), (44100, 2048), (48000, 2048)])
+def test_the_mel_window_keeps_its_duration(rate: int, size: int) -> None:
+    """A hop is a quarter of it; a band without sound lies at the floor."""
+    assert spectral.log_mel(np.zeros(rate), rate).shape == (100, 1 + rate // (size // 4))
+    assert spectral.log_mel(np.zeros(9), rate).max() == pytest.approx(np.log(1e-5))
