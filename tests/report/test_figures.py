@@ -228,8 +228,11 @@ def test_a_label_of_one_or_two_lines_ends_above_its_bar(tmp_path: Path) -> None:
     long = replace(FAST, options=(("level", "1"), ("precision", "a_value_that_takes_many_characters")))
     group = group_of(tmp_path, speed_record(FAST), speed_record(long))
     svg = finish(Plot("memory", "Memory", "v3", "weights"), cost.memory(group)).svg
-    tops = [float(top) for top in re.findall(r'roledescription="bar"[^>]* d="M0,([\d.]+)h', svg)]
-    labels = re.findall(r'roledescription="text mark"[^>]*translate\(0,([\d.]+)\)[^>]*>(.*?)</text>', svg)
+    groups = re.findall(r'<g class="mark-(rect|text) role-mark [^"]*">(.*?)</g>', svg)
+    bars = "".join(inner for kind, inner in groups if kind == "rect")
+    texts = "".join(inner for kind, inner in groups if kind == "text")
+    tops = [float(top) for top in re.findall(r'd="M0,([\d.]+)h', bars)]
+    labels = re.findall(r"translate\(0,([\d.]+)\)[^>]*>(.*?)</text>", texts)
     feet = [float(at) + sum(map(float, re.findall(r'dy="([\d.]+)"', inner))) for at, inner in labels]
     assert sorted(inner.count("<tspan") for _, inner in labels) == [0, 2]
     assert all(0 < top - foot < 10 for top, foot in zip(sorted(tops), sorted(feet), strict=True))
