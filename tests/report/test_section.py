@@ -20,7 +20,7 @@ def test_every_module_of_the_folder_is_a_section(tmp_path: Path) -> None:
     made = [section.anchor for section in make_sections(page(tmp_path))]
     modules = {module.name for module in pkgutil.iter_modules(bench.report.sections.__path__)}
     assert {section.anchor for section in find_sections()} == modules
-    assert made == ["answer", "promises", "plots", "sounds", "cases", "method"]
+    assert made == ["answer", "promises", "plots", "inside", "sounds", "cases", "method"]
 
 
 def test_a_section_is_a_section_of_the_page(tmp_path: Path) -> None:
