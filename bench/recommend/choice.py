@@ -172,7 +172,7 @@ def rank(
 
     Without ``judged`` those whose sound was not judged take part too, so that nothing of it may be shipped.
     """
-    ruled_out = _without_figures(run.rows, group.version)
+    ruled_out: dict[str, str] = {}
     fit: list[Row] = []
     rows = [row for row in group.rows if precision in (None, row.case.precision)]
     if not rows:
@@ -183,6 +183,9 @@ def rank(
             fit.append(row)
         else:
             ruled_out.setdefault(row.configuration, reason)
+    # What ran and may not be comes first: it is nearer to an answer than what does not run here.
+    for name, why in _without_figures(run.rows, group.version).items():
+        ruled_out.setdefault(name, why)
     path = _path(objective, fit)
     ranked = _ranked(fit, path, objective.better(path))
     names = {row.configuration for row in ranked}

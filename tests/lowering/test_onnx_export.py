@@ -100,7 +100,7 @@ def test_float16_sounds_like_float16(tmp_path: Path, version: str, opset: int) -
 
 
 def test_the_real_size_equals_eager(tmp_path: Path) -> None:
-    """v4 at its real size, shapes open, at 100 dB or more; a smoke sweep judges both vocoders in ONNX Runtime."""
+    """v4 at its real size, shapes open, at 100 dB or more; a smoke sweep judges v3 in ONNX Runtime."""
     vocoder = load_vocoder("v4")
     file = tmp_path / "vocoder.onnx"
     export_onnx(vocoder, torch.zeros(1, 100, 9), file, 17, dynamic=True)
