@@ -197,6 +197,24 @@ def test_nothing_to_recommend(tmp_path: Path) -> None:
         recommend(_run(tmp_path / "judged", _judged(EAGER)), "v3", "energy")
 
 
+def test_what_ran_is_told_before_what_does_not_run_here(tmp_path: Path) -> None:
+    """Five backends that are not there do not hide why the case that was measured is no answer."""
+    missing = [
+        replace(
+            speed_record(EAGER),
+            case=Case("v3", name, "fp16", 1, 468),
+            status=Status.UNAVAILABLE,
+            reason="no GPU.",
+            result=None,
+        )
+        for name in ("cuda-graph", "fused", "tensorrt-onnx", "tensorrt-rtx", "torchscript")
+    ]
+    with pytest.raises(
+        InputError, match=r"by latency: tensorrt fp16: its sound was not judged.*; cuda-graph fp16: una"
+    ):
+        recommend(_run(tmp_path, [*missing, speed_record(TENSORRT)]), "v3")
+
+
 def test_two_devices_have_to_be_told_apart(tmp_path: Path) -> None:
     """A run on a GPU and a CPU has two answers, and says how to ask for one."""
     cpu = [speed_record(EAGER, device="cpu"), quality_record(EAGER, device="cpu")]
