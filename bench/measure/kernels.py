@@ -15,24 +15,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from bench.records.kinds.profile import ProfiledKernel
+
 # Trace categories of work on the GPU.
 _DEVICE = frozenset({"kernel", "gpu_memcpy", "gpu_memset"})
 LAYER = "layer: "
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """Work of one name, over the profiled calls.
-
-    Attributes:
-        name: Of the kernel; of the operator on a CPU.
-        calls: How often it ran in one inference.
-        ms: Its time in one inference.
-    """
-
-    name: str
-    calls: float
-    ms: float
 
 
 @dataclass(frozen=True)
@@ -47,7 +34,7 @@ class Trace:
         layers_ms: Time of each layer of one inference; empty where no layer was marked.
     """
 
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[ProfiledKernel, ...]
     count: float
     busy_percent: float | None
     layers_ms: Mapping[str, float]
@@ -87,7 +74,7 @@ def read_trace(events: Sequence[Mapping[str, Any]], calls: int) -> Trace:
     found: defaultdict[str, list[float]] = defaultdict(list)
     for event in work:
         found[event["name"]].append(event["dur"])
-    kernels = [Kernel(name, len(durs) / calls, sum(durs) / 1000 / calls) for name, durs in found.items()]
+    kernels = [ProfiledKernel(name, len(durs) / calls, sum(durs) / 1000 / calls) for name, durs in found.items()]
     return Trace(
         kernels=tuple(sorted(kernels, key=lambda kernel: -kernel.ms)),
         count=len(work) / calls,

@@ -13,7 +13,7 @@ from bench.measure.kernels import Trace, mark_layers, trace
 from bench.measure.roofline import layer_floor_ms
 from bench.measure.work import Layer, layers
 from bench.precision import Precision, find_precision, flags
-from bench.records.kinds.profile import Profile, ProfiledKernel, ProfiledLayer
+from bench.records.kinds.profile import Profile, ProfiledLayer
 from bench.records.limits import Ceilings
 from bench.run.session import Session
 
@@ -98,7 +98,7 @@ def as_result(seen: Trace, times: Sequence[LayerTime]) -> Profile:
         kernel_count=seen.count,
         kernels_ms=sum(kernel.ms for kernel in seen.kernels),
         busy_percent=seen.busy_percent,
-        kernels=tuple(ProfiledKernel(kernel.name, kernel.calls, kernel.ms) for kernel in seen.kernels),
+        kernels=seen.kernels,
         layers=tuple(
             ProfiledLayer(item.layer.name, item.layer.kind, item.layer.flops, item.floor_ms, item.bound_by, item.ms)
             for item in times

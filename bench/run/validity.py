@@ -63,7 +63,7 @@ def fingerprint(vocoder: Vocoder) -> tuple[object, ...]:
 
 
 def _bits(value: Tensor) -> int:
-    """Sum of the bytes, eight at a time as one whole number, so that neighbours that change places are seen too."""
+    """Sum of the bytes, eight at a time as one whole number: smaller neighbours that change places are seen too."""
     flat = value.detach().reshape(-1)
     if flat.numel() == 0 or flat.device.type == "meta":
         return 0

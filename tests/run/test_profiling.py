@@ -1,8 +1,9 @@
 """A case taken apart: every layer beside its floor, as text."""
 
-from bench.measure.kernels import Kernel, Trace
+from bench.measure.kernels import Trace
 from bench.measure.work import Layer
 from bench.precision import PRECISIONS
+from bench.records.kinds.profile import ProfiledKernel
 from bench.records.limits import Ceilings
 from bench.run.profiling import layer_times, profile_text
 
@@ -23,7 +24,12 @@ def test_layers_stand_beside_their_floors() -> None:
 
 def test_the_text_has_every_layer_and_the_longest_kernels() -> None:
     """Kernels beyond the first are summed, so that nothing is lost."""
-    trace = Trace((Kernel("conv", 2, 3.0), Kernel("snake", 4, 1.0), Kernel("copy", 1, 0.5)), 7, 80.0, {"conv_pre": 4.0})
+    trace = Trace(
+        (ProfiledKernel("conv", 2, 3.0), ProfiledKernel("snake", 4, 1.0), ProfiledKernel("copy", 1, 0.5)),
+        7,
+        80.0,
+        {"conv_pre": 4.0},
+    )
     text = profile_text(
         "v3-eager-fp16-b1-t9", trace, layer_times(LAYERS, trace.layers_ms, PRECISIONS["fp16"], LIMITS), 1
     )
